@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a domain and a vcpu have on x86.  Entry code uses struct pv_vcpu by offset
+ * (arch/x86/asm-offsets.c).
+ */
+#pragma once
+#include "lib/types.h"
+#include "lib/compiler.h"
+#include <xen/xen.h>
+
+struct cpu_policy;
+struct page_info;
+
+/* An address in the guest kernel that the hypervisor jumps to. */
+struct pv_vcpu {
+    /* hot: entry.S */
+    unsigned long flags;          /* PVF_* */
+    unsigned long kernel_cr3;     /* ready-made CR3 for guest kernel mode */
+    unsigned long user_cr3;       /* ... for guest user mode; 0: none set */
+    unsigned long kernel_sp, kernel_ss;
+    unsigned long syscall_callback, syscall32_callback;
+    unsigned long event_callback, failsafe_callback;
+    unsigned long fs_base, gs_base_kernel, gs_base_user;
+    struct trap_info *trap_table; /* [256] */
+    unsigned long cr2_fixup;
+
+    /* descriptor tables */
+    unsigned long gdt_frames[14];
+    unsigned gdt_ents, ldt_ents;
+    unsigned long ldt_base;
+    unsigned long *gdt_ldt_l1;    /* this vcpu's 32 slots of the per-domain area */
+    unsigned shadow_ldt_count;
+
+    unsigned long ctrlreg[8];
+    unsigned long dr[8];
+    unsigned long dr7_emul;
+    unsigned iopl;
+    uint8_t *iobmp;
+    unsigned iobmp_limit;
+    uint64_t iobmp_guest;
+    bool nmi_pending, nmi_masked, mce_pending;
+    bool need_update_runstate;
+};
+
+#define PVF_KERNEL_MODE             0x01 /* guest kernel (not user) runs */
+#define PVF_SYSCALL_MASKS_EVENTS    0x02
+#define PVF_FAILSAFE_MASKS_EVENTS   0x04
+#define PVF_SYSCALL32_MASKS_EVENTS  0x08
+#define PVF_FPU_TS                  0x10 /* guest set CR0.TS: #NM on FPU use */
+#define PVF_SYSENTER_MASKS_EVENTS   0x20
+
+struct arch_vcpu {
+    struct pv_vcpu pv;
+    /* page tables (mm/): referenced, typed L4 tables */
+    struct page_info *root_kernel, *root_user;
+    /* FPU */
+    void *fpu;                   /* FXSAVE or XSAVE area */
+    bool fpu_initialised, fpu_dirty; /* dirty: registers of this CPU hold it */
+    uint64_t xcr0, xcr0_accum;
+    struct cpu_user_regs regs;   /* while not running */
+    struct vcpu_time_info time;  /* what was last published */
+    uint32_t vtsc_aux;
+    uint64_t msr_spec_ctrl;
+};
+
+struct arch_domain {
+    bool is_32bit;
+    unsigned long *perdomain_l3; /* slot 260 */
+    unsigned long **perdomain_l1; /* one page for every 16 vcpus */
+    struct cpu_policy *cpu_policy;
+    struct arch_mm_domain *mm;   /* arch/x86/mm private */
+    /* PIRQs: arch/x86/irq */
+    struct pirq_table *pirqs;
+    uint64_t pirq_eoi_gmfn;
+    unsigned long *pirq_eoi_map;
+    bool auto_unmask;
+    /* memory map for XENMEM_memory_map */
+    struct e820_map *e820;
+    /* time */
+    uint32_t tsc_mode;
+    bool vtsc;
+    uint32_t tsc_khz, tsc_incarnation;
+    uint64_t vtsc_offset;
+};

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+/* Grant tables: what other rooms call.  The hypercall's handlers are in abi/ops/grant.def. */
+#pragma once
+#include "lib/types.h"
+#include <xen/grant_table.h>
+
+struct domain;
+
+/* Prints state for the debug key. */
+void grant_dump(struct domain *d);
+/* The nth shared frame of d's table, grown to hold it (XENMEM_acquire_resource, add_to_physmap). */
+int grant_get_frame(struct domain *d, unsigned idx, mfn_t *mfn);
+int grant_get_status_frame(struct domain *d, unsigned idx, mfn_t *mfn);
+int grant_set_limits(struct domain *d, int max_grant_frames, int max_maptrack_frames);

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One-shot timers in system time.  Each belongs to a CPU; its function runs there from a softirq,
+ * with no lock held.  A per-CPU binary heap keeps them; the hardware timer is set to the earliest.
+ */
+#pragma once
+#include "lib/types.h"
+
+struct timer {
+    s_time_t expires;
+    void (*fn)(void *);
+    void *data;
+    unsigned cpu;
+    int index; /* position in the CPU's heap, -1 if not set */
+    bool killed, running;
+};
+
+void timer_init(struct timer *t, void (*fn)(void *), void *data, unsigned cpu);
+/* (Re)arms t for the absolute time expires.  A time in the past fires at once. */
+void timer_set(struct timer *t, s_time_t expires);
+void timer_stop(struct timer *t);
+/* Stops t and waits for a running fn; t cannot be set any more.  Not from fn itself. */
+void timer_kill(struct timer *t);
+/* Moves t, armed or not, to another CPU. */
+void timer_migrate(struct timer *t, unsigned cpu);
+bool timer_is_set(const struct timer *t);
+
+void timer_subsys_init(void);
+void timer_cpu_init(unsigned cpu);
+/* Called by the arch's timer interrupt; raises the softirq. */
+void timer_interrupt(void);

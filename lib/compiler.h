@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/* What C lacks: attributes, branch hints, compile-time checks, one-shot memory accesses. */
+#pragma once
+#include <stddef.h>
+
+#define likely(x)       __builtin_expect(!!(x), 1)
+#define unlikely(x)     __builtin_expect(!!(x), 0)
+#define __packed        __attribute__((packed))
+#define __aligned(n)    __attribute__((aligned(n)))
+#define __section(s)    __attribute__((section(s), used))
+#define __printf(f, a)  __attribute__((format(printf, f, a)))
+#define __noreturn      __attribute__((noreturn))
+#define __cold          __attribute__((cold))
+#define __must_check    __attribute__((warn_unused_result))
+#define __maybe_unused  __attribute__((unused))
+#undef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#define noinline        __attribute__((noinline))
+
+/* Code and data used only while booting; freed or ignored afterwards. */
+#ifdef HOSPES_HOST
+#define __init
+#define __initdata
+#else
+#define __init     __attribute__((section(".init.text"), cold))
+#define __initdata __attribute__((section(".init.data")))
+#endif
+
+#define BUILD_BUG_ON(c)    _Static_assert(!(c), #c)
+#define ARRAY_SIZE(a)      (sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define ROUND_UP(n, a)     (((n) + (a) - 1) & ~((typeof(n))(a) - 1))
+#define ROUND_DOWN(n, a)   ((n) & ~((typeof(n))(a) - 1))
+
+#define min(a, b)                                                                                  \
+    ({                                                                                             \
+        typeof(a) min_a_ = (a);                                                                    \
+        typeof(b) min_b_ = (b);                                                                    \
+        min_a_ < min_b_ ? min_a_ : min_b_;                                                         \
+    })
+#define max(a, b)                                                                                  \
+    ({                                                                                             \
+        typeof(a) max_a_ = (a);                                                                    \
+        typeof(b) max_b_ = (b);                                                                    \
+        max_a_ > max_b_ ? max_a_ : max_b_;                                                         \
+    })
+
+/* Exactly one load or store: for memory that a guest or another CPU changes meanwhile. */
+#define READ_ONCE(x)     (*(const volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+#define barrier()        __asm__ volatile("" ::: "memory")
+
+/*
+ * An index that a guest chose, clamped to [0, size) without a branch, so that a mispredicted
+ * bounds check cannot be used to read beyond the array (Spectre v1).  size must be > 0.
+ */
+static inline unsigned long index_nospec(unsigned long index, unsigned long size)
+{
+    unsigned long mask;
+#if defined(__x86_64__)
+    __asm__ volatile("cmp %1, %2; sbb %0, %0" : "=r"(mask) : "g"(size), "r"(index) : "cc");
+#else
+    mask = ~(long)(index | (size - 1 - index)) >> (sizeof(long) * 8 - 1);
+#endif
+    return index & mask;
+}
