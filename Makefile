@@ -29,7 +29,7 @@ OBJS := $(addprefix $(O)/,$(addsuffix .o,$(basename $(SRCS))))
 
 build/autoconf.h build/config.mk: Kconfig tools/genconfig.py $(wildcard .config)
 	@mkdir -p build
-	$(Q)python3 tools/genconfig.py
+	$(Q)/usr/bin/python3 tools/genconfig.py
 
 $(O)/asm-offsets.h: hypervisor/arch/$(ARCH)/asm-offsets.c build/autoconf.h
 	@mkdir -p $(@D)

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Turns Kconfig and .config into build/autoconf.h (C) and build/config.mk (make)."""
 import os
