@@ -23,6 +23,7 @@ struct cpu_user_regs;
 struct call {
     struct vcpu *v;        /* the caller */
     struct domain *d;      /* the target, authorised and referenced; caller's own for SELF */
+    struct vcpu *tv;       /* vcpu_op: the vcpu named, of the caller's domain; NULL: none such */
     uint64_t arg;          /* guest address of the argument */
     unsigned long start;   /* where to resume; 0 at first.  Hostile input. */
     unsigned long resume;  /* set before returning -ERESTART */

@@ -22,7 +22,7 @@ struct pv_vcpu {
     unsigned long event_callback, failsafe_callback;
     unsigned long fs_base, gs_base_kernel, gs_base_user;
     struct trap_info *trap_table; /* [256] */
-    unsigned long cr2_fixup;
+    unsigned long async;          /* PVA_*: NMI and machine check, waiting or in progress */
 
     /* descriptor tables */
     unsigned long gdt_frames[14];
@@ -38,9 +38,12 @@ struct pv_vcpu {
     uint8_t *iobmp;
     unsigned iobmp_limit;
     uint64_t iobmp_guest;
-    bool nmi_pending, nmi_masked, mce_pending;
-    bool need_update_runstate;
 };
+
+#define PVA_NMI_PENDING 0x1
+#define PVA_NMI_MASKED  0x2 /* until the next iret */
+#define PVA_MCE_PENDING 0x4
+#define PVA_MCE_MASKED  0x8
 
 #define PVF_KERNEL_MODE             0x01 /* guest kernel (not user) runs */
 #define PVF_SYSCALL_MASKS_EVENTS    0x02

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Hypercall dispatch.
+ *
+ * hypercall_dispatch() comes from the entry code with the guest's registers.  The number selects
+ * a row of abi/ops/hypercalls.def: a function called directly, or a table of sub-operations.  For
+ * those, run_op() does what every operation needs and no handler repeats: copies the argument in
+ * once, finds and references the target domain, checks that the caller may, calls the handler,
+ * copies the result back.
+ *
+ * Continuations: a handler that must give way returns -ERESTART.  The guest's registers (or its
+ * multicall entry) are changed so that it issues the call again, with the arguments that
+ * hypercall_continue() left in this CPU's `pending`.
+ */
+#include "domain/domain.h"
+#include "hypercall/guest_access.h"
+#include "hypercall/handlers.h"
+#include "hypercall/tables.h"
+#include "kernel/percpu.h"
+#include "kernel/softirq.h"
+
+#define HYPERCALL_INSN_LEN 2 /* syscall; int 0x82 */
+#define ARG_MAX_SIZE       1024
+
+struct pending_call {
+    unsigned nr, nargs;
+    unsigned long args[6];
+};
+static DEFINE_PER_CPU(struct pending_call, pending);
+
+static spinlock_t domctl_lock = SPINLOCK_INIT(LOCK_DOMCTL);
+
+bool hypercall_preempt_check(void)
+{
+    return softirq_pending(smp_processor_id()) || vcpu_event_pending(current);
+}
+
+long hypercall_continue(unsigned nr, unsigned nargs, const unsigned long *args)
+{
+    struct pending_call *p = &this_cpu(pending);
+
+    p->nr = nr;
+    p->nargs = nargs;
+    memcpy(p->args, args, nargs * sizeof(*args));
+    return -ERESTART;
+}
+
+bool privileged_over(const struct domain *caller, const struct domain *d)
+{
+    (void)d; /* delegation to driver and stub domains comes with XSM */
+    return caller->is_privileged;
+}
+
+static int check_who(const struct op *op, const struct domain *caller, const struct domain *target)
+{
+    switch (op->who) {
+    case WHO_ANY:
+        return 0;
+    case WHO_TARGET:
+        return caller == target || privileged_over(caller, target) ? 0 : -EPERM;
+    case WHO_DM:
+        return privileged_over(caller, target) ? 0 : -EPERM;
+    default:
+        return caller->is_privileged ? 0 : -EPERM;
+    }
+}
+
+/* Finds c->d for op; *ref tells whether it holds a reference to drop. */
+static int find_target(const struct op *op, struct call *c, const void *arg, bool *ref)
+{
+    struct domain *self = c->v->domain;
+    domid_t id;
+
+    c->d = op->target == TGT_NONE ? NULL : self;
+    if (op->target == TGT_FIELD) {
+        memcpy(&id, (const char *)arg + op->target_off, sizeof(id));
+        if (id != DOMID_SELF && id != self->id) {
+            c->d = NULL;
+            if ((op->flags & SPECIAL_DOM) && id == DOMID_IO)
+                c->d = domid_io_d;
+            else if ((op->flags & SPECIAL_DOM) && id == DOMID_XEN)
+                c->d = domid_xen_d;
+            else if ((c->d = get_domain_by_id(id)) != NULL)
+                *ref = true;
+            if (!c->d)
+                return op->flags & TARGET_OPTIONAL ? 0 : -ESRCH;
+        } else if (op->flags & NO_SELF)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static long run_op(const struct op *op, struct call *c, void *arg)
+{
+    bool ref = false, locked = false;
+    long ret = find_target(op, c, arg, &ref);
+
+    if (!ret)
+        ret = check_who(op, c->v->domain, c->d);
+    if (!ret && (op->flags & LOCK_DOMCTL_)) {
+        /* Another CPU's operation may take long: let the guest try again instead of spinning. */
+        locked = spin_trylock(&domctl_lock);
+        if (!locked) {
+            c->resume = c->start;
+            ret = -ERESTART;
+        }
+    }
+    if (!ret)
+        ret = op->handler(c, arg);
+    if (locked)
+        spin_unlock(&domctl_lock);
+    if (ref)
+        put_domain(c->d);
+    return ret;
+}
+
+static const struct op *find_op(const struct op_table *t, unsigned long cmd)
+{
+    const struct op *op;
+
+    if (cmd >= t->count)
+        return NULL;
+    op = &t->ops[index_nospec(cmd, t->count)];
+    return op->handler ? op : NULL;
+}
+
+static bool copies_out(const struct op *op, long ret)
+{
+    return (op->dir & DIR_OUT) && (ret >= 0 || (ret != -ERESTART && (op->flags & OUT_ALWAYS)));
+}
+
+/* Kinds CMD_ARG and CMD_VCPU_ARG: the command in a register, one argument. */
+static long call_cmd(unsigned nr, const struct op_table *t, unsigned long mask,
+                     const unsigned long args[6], bool vcpu_arg)
+{
+    struct vcpu *v = current;
+    const struct op *op = find_op(t, args[0] & mask);
+    struct call c = {.v = v, .arg = args[vcpu_arg ? 2 : 1], .copy_back = true};
+    uint64_t arg[ARG_MAX_SIZE / 8];
+    unsigned long again[3] = {args[0], args[1], args[2]};
+    long ret;
+
+    if (!op)
+        return -ENOSYS;
+    if (~mask)
+        c.start = args[0] / (mask + 1);
+    if (vcpu_arg)
+        c.tv = args[1] <= UINT32_MAX ? domain_vcpu(v->domain, args[1]) : NULL;
+    if (op->dir & DIR_IN) {
+        if (copy_from_guest(arg, c.arg, op->size))
+            return -EFAULT;
+    } else
+        memset(arg, 0, op->size);
+
+    ret = run_op(op, &c, arg);
+    if (c.copy_back && copies_out(op, ret) && copy_to_guest(c.arg, arg, op->size))
+        ret = -EFAULT;
+    if (ret == -ERESTART) {
+        if (~mask)
+            again[0] = (args[0] & mask) | c.resume * (mask + 1);
+        hypercall_continue(nr, vcpu_arg ? 3 : 2, again);
+    }
+    return ret;
+}
+
+/* Kind STRUCT: domctl, sysctl, platform_op.  Command and interface version lead the argument. */
+static long call_struct(unsigned nr, const struct op_table *t, size_t size, uint32_t version,
+                        const unsigned long args[6])
+{
+    struct call c = {.v = current, .arg = args[0], .copy_back = true};
+    uint64_t arg[ARG_MAX_SIZE / 8];
+    const uint32_t *head = (const uint32_t *)arg;
+    const struct op *op;
+    long ret;
+
+    if (!c.v->domain->is_privileged)
+        return -EPERM;
+    if (copy_from_guest(arg, args[0], size))
+        return -EFAULT;
+    if (head[1] != version)
+        return -EACCES;
+    op = find_op(t, head[0]);
+    if (!op)
+        return -ENOSYS;
+
+    ret = run_op(op, &c, arg);
+    if (c.copy_back && copies_out(op, ret) && copy_to_guest(args[0], arg, size))
+        ret = -EFAULT;
+    if (ret == -ERESTART)
+        hypercall_continue(nr, 1, args);
+    return ret;
+}
+
+/* Kind CMD_ARG_COUNT: an array of elements, each an operation of its own. */
+static long call_batch(unsigned nr, const struct op_table *t, const unsigned long args[6])
+{
+    const struct op *op = find_op(t, args[0]);
+    unsigned long count = args[2];
+    uint64_t arg[ARG_MAX_SIZE / 8];
+    long ret = 0;
+
+    if (!op)
+        return -ENOSYS;
+    if (count > UINT32_MAX)
+        return -EINVAL;
+    for (unsigned long i = 0; i < count && ret >= 0; i++) {
+        uint64_t addr = guest_array_addr(args[1], i, op->size);
+        struct call c = {.v = current, .arg = addr, .copy_back = true};
+
+        if (i && hypercall_preempt_check()) {
+            unsigned long again[3] = {args[0], addr, count - i};
+
+            return hypercall_continue(nr, 3, again);
+        }
+        if (copy_from_guest(arg, addr, op->size))
+            return -EFAULT;
+        ret = run_op(op, &c, arg);
+        if (ret == -ERESTART) {
+            unsigned long again[3] = {args[0], addr, count - i};
+
+            return hypercall_continue(nr, 3, again);
+        }
+        if (c.copy_back && copy_to_guest(addr, arg, op->size))
+            ret = -EFAULT;
+    }
+    return ret < 0 ? ret : 0;
+}
+
+/* A function for each row of hypercalls.def, all of one type. */
+typedef long (*call_fn)(const unsigned long a[6]);
+#define CALL0(nr, fn, who)                                                                         \
+    static long hc_##fn(const unsigned long a[6])                                                  \
+    {                                                                                              \
+        (void)a;                                                                                   \
+        return fn();                                                                               \
+    }
+#define CALL1(nr, fn, who)                                                                         \
+    static long hc_##fn(const unsigned long a[6])                                                  \
+    {                                                                                              \
+        return fn(a[0]);                                                                           \
+    }
+#define CALL2(nr, fn, who)                                                                         \
+    static long hc_##fn(const unsigned long a[6])                                                  \
+    {                                                                                              \
+        return fn(a[0], a[1]);                                                                     \
+    }
+#define CALL3(nr, fn, who)                                                                         \
+    static long hc_##fn(const unsigned long a[6])                                                  \
+    {                                                                                              \
+        return fn(a[0], a[1], a[2]);                                                               \
+    }
+#define CALL4(nr, fn, who)                                                                         \
+    static long hc_##fn(const unsigned long a[6])                                                  \
+    {                                                                                              \
+        return fn(a[0], a[1], a[2], a[3]);                                                         \
+    }
+#define HOT1 CALL1
+#define HOT2 CALL2
+#define HOT3 CALL3
+#define HOT4 CALL4
+#define table_CMD_ARG(nr, t, mask, a)       call_cmd(nr, &op_table_##t, mask, a, false)
+#define table_CMD_VCPU_ARG(nr, t, mask, a)  call_cmd(nr, &op_table_##t, mask, a, true)
+#define table_CMD_ARG_COUNT(nr, t, mask, a) call_batch(nr, &op_table_##t, a)
+#define table_STRUCT(nr, t, mask, a)                                                               \
+    call_struct(nr, &op_table_##t, struct_size_##t, struct_version_##t, a)
+#define struct_size_platform    sizeof(struct xen_platform_op)
+#define struct_version_platform XENPF_INTERFACE_VERSION
+#define struct_size_sysctl      sizeof(struct xen_sysctl)
+#define struct_version_sysctl   XEN_SYSCTL_INTERFACE_VERSION
+#define struct_size_domctl      sizeof(struct xen_domctl)
+#define struct_version_domctl   XEN_DOMCTL_INTERFACE_VERSION
+#define TABLE(nr, t, where, mask)                                                                  \
+    static long hc_##t(const unsigned long a[6])                                                   \
+    {                                                                                              \
+        return table_##where(nr, t, mask, a);                                                      \
+    }
+#define NOCALL(nr)
+#include "abi/ops/hypercalls.def"
+#include "abi/ops/undef_calls.h"
+
+static const struct {
+    call_fn fn;
+    bool priv;
+} calls[] = {
+#define CALL0(nr, fn, who)            [nr] = {hc_##fn, (who) == WHO_PRIV},
+#define CALL1                         CALL0
+#define CALL2                         CALL0
+#define CALL3                         CALL0
+#define CALL4                         CALL0
+#define HOT1                          CALL0
+#define HOT2                          CALL0
+#define HOT3                          CALL0
+#define HOT4                          CALL0
+#define TABLE(nr, t, where, mask)     [nr] = {hc_##t, false},
+#define NOCALL(nr)                    [nr] = {NULL, false},
+#include "abi/ops/hypercalls.def"
+#include "abi/ops/undef_calls.h"
+};
+
+long hypercall_call(unsigned long nr, const unsigned long a[6])
+{
+    switch (nr) { /* rows marked hot: direct calls */
+#define CALL0(nr, fn, who)
+#define CALL1(nr, fn, who)
+#define CALL2(nr, fn, who)
+#define CALL3(nr, fn, who)
+#define CALL4(nr, fn, who)
+#define HOT1(nr, fn, who)                                                                          \
+    case nr:                                                                                       \
+        return fn(a[0]);
+#define HOT2(nr, fn, who)                                                                          \
+    case nr:                                                                                       \
+        return fn(a[0], a[1]);
+#define HOT3(nr, fn, who)                                                                          \
+    case nr:                                                                                       \
+        return fn(a[0], a[1], a[2]);
+#define HOT4(nr, fn, who)                                                                          \
+    case nr:                                                                                       \
+        return fn(a[0], a[1], a[2], a[3]);
+#define TABLE(nr, t, where, mask)
+#define NOCALL(nr)
+#include "abi/ops/hypercalls.def"
+#include "abi/ops/undef_calls.h"
+    default:
+        break;
+    }
+    if (nr >= ARRAY_SIZE(calls))
+        return -ENOSYS;
+    nr = index_nospec(nr, ARRAY_SIZE(calls));
+    if (!calls[nr].fn)
+        return -ENOSYS;
+    if (calls[nr].priv && !current->domain->is_privileged)
+        return -EPERM;
+    return calls[nr].fn(a);
+}
+
+void hypercall_dispatch(struct cpu_user_regs *regs)
+{
+    unsigned long args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
+    long ret = hypercall_call(regs->rax, args);
+
+    if (unlikely(ret == -ERESTART)) {
+        const struct pending_call *p = &this_cpu(pending);
+        unsigned long *const slot[6] = {&regs->rdi, &regs->rsi, &regs->rdx,
+                                        &regs->r10, &regs->r8,  &regs->r9};
+
+        regs->rax = p->nr;
+        for (unsigned i = 0; i < p->nargs; i++)
+            *slot[i] = p->args[i];
+        regs->rip -= HYPERCALL_INSN_LEN;
+        return;
+    }
+    /* do_iret() has replaced every register, and returns the new rax. */
+    regs->rax = ret;
+}
+
+/*
+ * multicall (xen.h, struct multicall_entry): the calls of a list, in order, each with a result of
+ * its own.  An element that gives way is written back to the guest's list with its new arguments;
+ * the list is then resumed at that element.
+ */
+long do_multicall(unsigned long list, unsigned long count)
+{
+    struct vcpu *v = current;
+    struct multicall_entry e;
+    long ret = 0;
+    unsigned long i;
+
+    if (v->in_multicall || count > UINT32_MAX)
+        return -EINVAL;
+    v->in_multicall = true;
+    for (i = 0; i < count; i++) {
+        uint64_t addr = guest_array_addr(list, i, sizeof(e));
+
+        if (i && hypercall_preempt_check())
+            break;
+        ret = copy_from_guest(&e, addr, sizeof(e));
+        if (ret)
+            break;
+        if (e.op == __HYPERVISOR_iret)
+            ret = -EINVAL;
+        else
+            ret = hypercall_call(e.op, e.args);
+        if (ret == -ERESTART) {
+            const struct pending_call *p = &this_cpu(pending);
+
+            e.op = p->nr;
+            memcpy(e.args, p->args, p->nargs * sizeof(e.args[0]));
+            ret = copy_to_guest(addr, &e, sizeof(e));
+            break;
+        }
+        e.result = ret;
+        ret = copy_to_guest(addr + offsetof(struct multicall_entry, result), &e.result,
+                            sizeof(e.result));
+        if (ret)
+            break;
+    }
+    v->in_multicall = false;
+    if (!ret && i < count) {
+        unsigned long again[2] = {guest_array_addr(list, i, sizeof(e)), count - i};
+
+        return hypercall_continue(__HYPERVISOR_multicall, 2, again);
+    }
+    return ret;
+}
