@@ -3,7 +3,7 @@
 #include "domain/domain.h"
 #include "arch/api/arch_cpu.h"
 
-#define DEFINE(sym, val)    __asm__ volatile("\n->" #sym " %0 " #val : : "i"(val))
+#define DEFINE(sym, val)    __asm__ volatile(".ascii \"->" #sym " %0\"" : : "i"(val))
 #define OFFSET(sym, st, mem) DEFINE(sym, offsetof(struct st, mem))
 
 void asm_offsets(void);
@@ -41,6 +41,8 @@ void asm_offsets(void)
     OFFSET(VCPU_kernel_ss, vcpu, arch.pv.kernel_ss);
     OFFSET(VCPU_syscall_callback, vcpu, arch.pv.syscall_callback);
     OFFSET(VCPU_async, vcpu, arch.pv.async);
+    DEFINE(PVF_KERNEL_MODE, PVF_KERNEL_MODE);
+    DEFINE(PVF_SYSCALL_MASKS_EVENTS, PVF_SYSCALL_MASKS_EVENTS);
     OFFSET(VCPUINFO_pending, vcpu_info, evtchn_upcall_pending);
     OFFSET(VCPUINFO_mask, vcpu_info, evtchn_upcall_mask);
 }

@@ -8,9 +8,6 @@
  * there too.
  */
 #pragma once
-#include <stdbool.h>
-#include <stdint.h>
-
 #define STACK_ORDER 3
 #define STACK_SIZE  (4096UL << STACK_ORDER)
 
@@ -21,6 +18,8 @@
 #define IST_DB   4
 
 #ifndef __ASSEMBLY__
+#include <stdbool.h>
+#include <stdint.h>
 #include <xen/arch-x86/xen.h>
 #include "lib/compiler.h"
 
