@@ -6,6 +6,7 @@
 #pragma once
 #include "lib/types.h"
 #include "lib/compiler.h"
+#include "arch/api/arch_mm.h"
 #include "kernel/cpumask.h"
 #include "mem/mem.h"
 
@@ -27,14 +28,29 @@ struct cpu_user_regs;
 #define PGT_validated (1ULL << 58)
 #define PGT_partial   (1ULL << 57)
 #define PGT_locked    (1ULL << 56)
-/* progress of a partial validation, bits 40..50; count, bits 0..31: see mm/types.c */
-#define PGT_count_mask 0xffffffffULL
+#define PGT_foreign   (1ULL << 55) /* another domain could write it, and may still have it cached */
+/* Bits 40..50: while validated how many entries are present, while partial how many are checked. */
+#define PGT_entries_shift 40
+#define PGT_entries_mask  (0x7ffULL << PGT_entries_shift)
+#define PGT_count_mask    0xffffffffULL
 
-/* References of a type.  0, -EINVAL (wrong or impossible type), -ERESTART (preempted). */
+/*
+ * References of a type.  The caller holds a reference of the page, interrupts are on (CPUs may
+ * have to be flushed).  0; -EINVAL (it has another type, or cannot have this one), -EBUSY (too
+ * many references, or just changing), -EPERM.  Checking a table runs to its end here.
+ */
 int __must_check get_page_type(struct page_info *pg, uint64_t type);
 void put_page_type(struct page_info *pg);
 bool __must_check get_page_and_type(struct page_info *pg, struct domain *d, uint64_t type);
 void put_page_and_type(struct page_info *pg);
+/* The same, but -ERESTART where work waits: call again.  Of a put, v remembers what is left. */
+int __must_check get_page_and_type_preempt(struct page_info *pg, struct domain *d, uint64_t type);
+void put_page_and_type_preempt(struct vcpu *v, struct page_info *pg);
+/* Goes on with what put_page_and_type_preempt() left for v: 0, or -ERESTART. */
+int mm_reap(struct vcpu *v);
+/* Pins a table of d (the builder's use of MMUEXT_PIN_*), and lets it go: -errno, -ERESTART. */
+int mm_pin(struct domain *d, mfn_t mfn, uint64_t type);
+int mm_unpin(struct vcpu *v, struct domain *d, mfn_t mfn);
 
 /* Loads v's page tables on this CPU (kernel or user root, as its mode says); v is current. */
 void mm_load_root(struct vcpu *v);
@@ -42,7 +58,8 @@ void mm_load_root(struct vcpu *v);
 void toggle_guest_mode(struct vcpu *v);
 /* Sets v's kernel or user root from a machine frame; drops the old one.  -errno, -ERESTART. */
 int mm_set_root(struct vcpu *v, mfn_t mfn, bool user);
-void mm_drop_roots(struct vcpu *v);
+/* Drops both roots of a vcpu that does not run, and runs nowhere lazily: 0, or -ERESTART. */
+int mm_drop_roots(struct vcpu *v);
 /* Fills slots 256..271 of a new L4 table of d (called by validation, and by the dom0 builder). */
 void mm_fill_hyp_slots(uint64_t *l4, struct domain *d);
 
@@ -52,8 +69,11 @@ bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs 
 /* Translation of a guest address through v's live tables, as the guest sees it. */
 bool mm_guest_walk_l1(struct vcpu *v, unsigned long va, uint64_t *l1e, mfn_t *l1mfn);
 
-/* Grants: map mfn at host_addr (a pte's machine address if GNTMAP_contains_pte) of current's
- * domain.  GNTST_*.  The caller holds references on the page. */
+/*
+ * Grants: maps mfn at host_addr (a pte's machine address if GNTMAP_contains_pte) of current's
+ * domain.  GNTST_*.  The pte takes references of its own (also of the writable type) on top of
+ * the caller's, and loses them if the guest overwrites it: then unmapping finds nothing and fails.
+ */
 int mm_grant_map(uint64_t host_addr, mfn_t mfn, unsigned gnt_flags);
 /* Removes it; new_addr != 0: moves the pte at new_addr over (unmap_and_replace). */
 int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gnt_flags);
@@ -61,20 +81,12 @@ int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gn
 /* TLB. */
 void flush_tlb_local(void);
 void flush_tlb_one_local(unsigned long va);
-/* Waits until every CPU of mask has flushed (everything, or one address). */
-void flush_tlb_mask(const cpumask_t *mask);
+/* As flush_tlb_mask() of arch/api/arch_mm.h, for one address. */
 void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va);
-/* Stamps for pages that lose a type or are freed; filters CPUs that have flushed since. */
-uint32_t tlb_clock(void);
-void tlb_filter(cpumask_t *mask, uint32_t stamp);
 /* On the inter-processor interrupt for flushes. */
 void flush_tlb_interrupt(void);
 
-/* Machine-to-physical table. */
-void m2p_set(mfn_t mfn, uint64_t pfn);
-uint64_t m2p_get(mfn_t mfn);
-#define M2P_INVALID (~0ULL)
-#define M2P_SHARED  (~0ULL >> 1)
+#define M2P_SHARED (~0ULL >> 1) /* the frame of a shared page, in the machine-to-physical table */
 
 /* Hypervisor's own mappings (arch/x86/mm/paging.c). */
 enum hyp_prot { HYP_RO, HYP_RW, HYP_RX, HYP_UC, HYP_WC };
