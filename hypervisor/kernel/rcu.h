@@ -22,7 +22,8 @@ static inline void rcu_read_unlock(void)
 
 /* Any context but NMI.  fn runs from a softirq on this CPU. */
 void call_rcu(struct rcu_head *head, void (*fn)(struct rcu_head *));
-/* This CPU holds no RCU-protected pointer now.  Called by the softirq loop and before idling. */
+/* This CPU holds no RCU-protected pointer now.  Called by the softirq loop, idle or not. */
 void rcu_quiescent(void);
-void rcu_idle_enter(void);
-void rcu_idle_exit(void);
+void rcu_init(void); /* by softirq_init() */
+/* cpu will not run any more (it has stopped): nobody waits for it, its callbacks move here. */
+void rcu_cpu_dead(unsigned cpu);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * One-shot timers in system time.  Each belongs to a CPU; its function runs there from a softirq,
- * with no lock held.  A per-CPU binary heap keeps them; the hardware timer is set to the earliest.
+ * with no lock held and interrupts on.  The hardware timer is set to the earliest.
  */
 #pragma once
 #include "lib/types.h"
@@ -11,14 +11,17 @@ struct timer {
     void (*fn)(void *);
     void *data;
     unsigned cpu;
-    int index; /* position in the CPU's heap, -1 if not set */
-    bool killed, running;
+    bool set, killed;
+    /* links of the CPU's heap: first child; next sibling; previous sibling, or parent of the first */
+    struct timer *child, *next, *prev;
 };
 
 void timer_init(struct timer *t, void (*fn)(void *), void *data, unsigned cpu);
 /* (Re)arms t for the absolute time expires.  A time in the past fires at once. */
 void timer_set(struct timer *t, s_time_t expires);
 void timer_stop(struct timer *t);
+/* The same, and t belongs to this CPU from now on.  The cheapest way where the caller has no wish. */
+void timer_set_here(struct timer *t, s_time_t expires);
 /* Stops t and waits for a running fn; t cannot be set any more.  Not from fn itself. */
 void timer_kill(struct timer *t);
 /* Moves t, armed or not, to another CPU. */
@@ -27,5 +30,7 @@ bool timer_is_set(const struct timer *t);
 
 void timer_subsys_init(void);
 void timer_cpu_init(unsigned cpu);
+/* cpu has stopped for good: its timers move to this CPU. */
+void timer_cpu_dead(unsigned cpu);
 /* Called by the arch's timer interrupt; raises the softirq. */
 void timer_interrupt(void);
