@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Calls on other CPUs.  One call at a time: the caller that holds `busy` describes it in `call`, sets
- * `waiting` and interrupts the CPUs in it; each runs the function and takes itself out.  Waiting for
- * `busy`, as waiting for the others, happens with interrupts on, so two callers serve each other.
+ * Calls on other CPUs.  One call at a time: the caller that holds `busy` describes it in `call`,
+ * sets `waiting` and interrupts the CPUs in it; each runs the function and takes itself out.
+ * Waiting for `busy`, as waiting for the others, happens with interrupts on, so two callers serve
+ * each other.
  */
 #include "kernel/cpu.h"
 #include "arch/api/arch_cpu.h"

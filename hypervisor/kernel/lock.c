@@ -10,10 +10,10 @@
  *   - a lock ever taken inside an interrupt handler is never taken with interrupts on, where the
  *     handler could come on top of the holder and wait for it for ever.
  *
- * A per-CPU reader-writer lock has no shared reader count.  Each CPU keeps a short stack of the locks
- * it reads; a writer announces itself and then waits until the lock is on no CPU's stack.  The reader
- * pushes, then looks for a writer; the writer announces, then looks at the stacks; with a full
- * barrier between the two steps of each, at least one sees the other.
+ * A per-CPU reader-writer lock has no shared reader count.  Each CPU keeps a short stack of the
+ * locks it reads; a writer announces itself and then waits until the lock is on no CPU's stack. The
+ * reader pushes, then looks for a writer; the writer announces, then looks at the stacks; with a
+ * full barrier between the two steps of each, at least one sees the other.
  */
 #include "kernel/lock.h"
 #include "kernel/console.h"

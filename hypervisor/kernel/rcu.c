@@ -2,10 +2,10 @@
 /*
  * Read-copy-update.
  *
- * Grace periods are numbered.  One at a time runs: `current_gp` has begun, `done_gp` is complete, and
- * they differ while one runs.  It begins with every online CPU in `waiting_for`; a CPU takes itself
- * out when it passes a quiescent point, and whoever empties the mask completes the period.  All of
- * that is under rcu.lock.
+ * Grace periods are numbered.  One at a time runs: `current_gp` has begun, `done_gp` is complete,
+ * and they differ while one runs.  It begins with every online CPU in `waiting_for`; a CPU takes
+ * itself out when it passes a quiescent point, and whoever empties the mask completes the period.
+ * All of that is under rcu.lock.
  *
  * A callback registered during (or before) period n waits for period n + 1: that one begins later,
  * so every reader that could have seen the object before it was unlinked is counted in it.  Each

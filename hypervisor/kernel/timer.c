@@ -3,13 +3,13 @@
  * Timers.
  *
  * Each CPU has its armed timers in a pairing heap: a tree in which no child expires before its
- * parent.  Arming is a comparison with the root; taking the root out merges its children two by two.
- * The links are inside struct timer, so arming never needs memory and never fails.
+ * parent.  Arming is a comparison with the root; taking the root out merges its children two by
+ * two. The links are inside struct timer, so arming never needs memory and never fails.
  *
- * A timer's fields are guarded by the lock of the CPU it belongs to (t->cpu); to follow a timer that
- * moves, lock_timer() takes the lock and looks again.  The function of a timer is called without the
- * lock; meanwhile `running` of that CPU points to the timer, which is all that timer_kill() waits
- * for, so the function may free the timer.
+ * A timer's fields are guarded by the lock of the CPU it belongs to (t->cpu); to follow a timer
+ * that moves, lock_timer() takes the lock and looks again.  The function of a timer is called
+ * without the lock; meanwhile `running` of that CPU points to the timer, which is all that
+ * timer_kill() waits for, so the function may free the timer.
  *
  * The hardware is set for the root when it changes and after every run of the softirq.  Disarming
  * leaves it: an interrupt that finds nothing due costs less than setting it twice.
