@@ -22,7 +22,7 @@ struct acpi_reg {
 };
 
 struct acpi_info {
-    bool found; /* there are tables at all */
+    bool found;   /* there are tables at all */
     maddr_t rsdp; /* where the pointer was found; 0 if only the loader's copy is known */
     maddr_t lapic_addr;
     bool has_8259;
