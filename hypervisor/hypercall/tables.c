@@ -3,6 +3,7 @@
 #include "hypercall/handlers.h"
 #include "hypercall/tables.h"
 
+#define op_dir_NONE        DIR_NONE
 #define op_dir_IN          DIR_IN
 #define op_dir_OUT         DIR_OUT
 #define op_dir_INOUT       DIR_INOUT
