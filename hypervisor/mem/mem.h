@@ -3,13 +3,16 @@
  * The host's memory: frame table, heap, ownership.
  *
  * Every frame of RAM has a struct page_info.  mem/ owns `refs` and `owner`; the arch owns `type`
- * (arch/x86/mm).  States of a frame:
- *   free       refs 0, no owner, on a heap list
- *   hypervisor refs 0, no owner, given out by heap_alloc()
+ * while a domain has the frame (arch/x86/mm).  States of a frame:
+ *   free       PAGE_FREE, on a heap list (or inside a free chunk)
+ *   hypervisor refs 0 but for PAGE_HYP_* bits, no owner, given out by heap_alloc()
  *   domain     PAGE_ALLOCATED and at least one reference, owner set, on the owner's page list
+ *   shared     a hypervisor page that a domain may map: PAGE_HYP_SHARED, owner set, on no list
+ *   ending     no longer PAGE_ALLOCATED, but somebody has references (grant, foreign mapping)
  * A domain's page keeps one reference for being allocated (PAGE_ALLOCATED); whoever clears that
- * bit drops it.  The last put_page() frees the frame (scrubbed).
+ * bit drops it.  The last put_page() frees the frame (scrubbed before it is given out again).
  * refs may only rise from non-zero: get_page() of a freed frame fails, by compare-and-exchange.
+ * A domain that owns listed pages is kept from being freed by one reference (get_domain()).
  */
 #pragma once
 #include "lib/types.h"
@@ -32,43 +35,78 @@ BUILD_BUG_ON(sizeof(struct page_info) != 32);
 #define PAGE_HYP_SHARED (1ULL << 62) /* hypervisor's page, shared with owner (shared info, grants):
                                         it is not on the owner's list nor in its tot_pages */
 #define PAGE_BROKEN     (1ULL << 61)
-#define PAGE_ORDER_SHIFT 48          /* order while free or a hypervisor allocation */
+#define PAGE_FREE       (1ULL << 60) /* in the heap */
+#define PAGE_DIRTY      (1ULL << 59) /* free: must be zeroed before it is used again */
+#define PAGE_STALE      (1ULL << 58) /* free: ... and TLBs be flushed, by tlb_stamp, before that */
+#define PAGE_HYP_BYTES  (1ULL << 57) /* hypervisor: first page of something xzalloc()ed */
+#define PAGE_ORDER_SHIFT 48          /* order, in the first page of a free chunk */
+#define PAGE_ORDER_MASK  (0x1fULL << PAGE_ORDER_SHIFT)
 #define PAGE_COUNT_MASK ((1ULL << 48) - 1)
 
 /* --- frame table (arch provides the mapping) --- */
 extern uint64_t max_page; /* one more than the highest frame of RAM */
-bool mfn_valid(mfn_t mfn); /* has a page_info */
-struct page_info *mfn_to_page(mfn_t mfn);
-mfn_t page_to_mfn(const struct page_info *pg);
-/* Hypervisor address of a frame of RAM: all RAM is always mapped. */
-void *mfn_to_virt(mfn_t mfn);
-mfn_t virt_to_mfn(const void *va);
-static inline void *page_to_virt(const struct page_info *pg)
+
+/*
+ * mfn_to_page(), page_to_mfn(): frame and page_info.
+ * mfn_to_virt(), virt_to_mfn(): frame and hypervisor address; all RAM is always mapped.
+ */
+#include <asm/frames.h>
+
+/* Has a page_info.  Frames below max_page that are not RAM belong to DOMID_IO. */
+static __always_inline bool mfn_valid(mfn_t mfn)
+{
+    return likely(mfn_x(mfn) < max_page);
+}
+
+static __always_inline void *page_to_virt(const struct page_info *pg)
 {
     return mfn_to_virt(page_to_mfn(pg));
+}
+
+static __always_inline struct page_info *virt_to_page(const void *va)
+{
+    return mfn_to_page(virt_to_mfn(va));
 }
 
 /* --- heap: buddy allocator, per NUMA node --- */
 #define HEAP_MAX_ORDER   18
 #define MEMF_NODE(n)     (((n) + 1) & 0xff) /* prefer node n */
 #define MEMF_EXACT_NODE  (1u << 8)
-#define MEMF_ZERO        (1u << 9)          /* contents zeroed (frames are scrubbed anyway) */
+#define MEMF_ZERO        (1u << 9)          /* contents zeroed (always so, but see NO_SCRUB) */
 #define MEMF_BITS(b)     ((unsigned)(b) << 16) /* address below 2^b; 0: anywhere */
-#define MEMF_NO_REFCOUNT (1u << 10)         /* domain page not counted nor listed */
+#define MEMF_NO_REFCOUNT (1u << 10)         /* domain page listed but not counted in tot_pages */
+#define MEMF_NO_SCRUB    (1u << 11)         /* contents are whatever (boot; overwritten at once) */
 void heap_init(void);
 /* Gives [start, end) to the heap.  Boot, memory hot-add. */
 void heap_add_range(mfn_t start, mfn_t end, unsigned node);
-/* 2^order contiguous, naturally aligned frames, or NULL.  Any context without the heap lock. */
+/*
+ * 2^order contiguous, naturally aligned frames, zeroed, or NULL.  Any context without the heap
+ * lock; with interrupts off it fails where TLBs would have to be flushed first.
+ * An order above 9 may fail for lack of scrubbed memory (idle CPUs scrub).
+ */
 struct page_info *heap_alloc(unsigned order, unsigned memflags);
+/* Frees what heap_alloc() gave, or an aligned part of it. */
 void heap_free(struct page_info *pg, unsigned order);
 uint64_t heap_free_pages(void);
 uint64_t heap_total_pages(void);
 uint64_t heap_free_pages_node(unsigned node, unsigned min_bits, unsigned max_bits);
+uint64_t heap_total_pages_node(unsigned node);
 uint64_t heap_outstanding_claims(void);
+/* Free pages that wait to be zeroed (part of heap_free_pages()). */
+uint64_t heap_scrub_pages(void);
+/* Idle CPUs call it: zeroes a few free pages; false: nothing is left to do.  Returns early if a
+ * softirq is pending.  Interrupts on, no lock held. */
+bool heap_scrub_idle(void);
+unsigned heap_nr_nodes(void);
+/* The node of a frame (0 if unknown). */
+unsigned mfn_to_node(mfn_t mfn);
+/* First frame and number of frames a node spans, holes included. */
+void heap_node_span(unsigned node, uint64_t *start, uint64_t *frames);
 void *alloc_page_virt(void); /* one zeroed page, or NULL */
 void free_page_virt(void *va);
 
-/* Byte-sized allocations, zeroed; NULL if there is no memory or n * size overflows. */
+/* Byte-sized allocations, zeroed; NULL if there is no memory or n * size overflows.  Aligned to
+ * their size rounded up to a power of two, up to a page. */
 void *xzalloc_bytes(size_t n, size_t size);
 void xfree(void *p);
 #define xzalloc(type)          ((type *)xzalloc_bytes(1, sizeof(type)))
@@ -77,35 +115,102 @@ void xfree(void *p);
 /* --- ownership --- */
 /* A domain's memory; part of struct domain, guarded by its lock. */
 struct domain_mem {
-    spinlock_t lock;         /* LOCK_PAGE */
-    uint32_t first, last;    /* page list (frames; 0: empty) */
-    uint64_t tot_pages;      /* on the list */
+    spinlock_t lock;         /* LOCK_PAGELIST */
+    uint32_t first, last;    /* page list (frames; 0: empty): first those with PAGE_ALLOCATED */
+    uint64_t listed;         /* pages on the list: not 0 holds a reference to the domain */
+    uint64_t tot_pages;      /* pages counted against max_pages */
     uint64_t max_pages;      /* limit for tot_pages */
-    uint64_t outstanding;    /* claimed, not yet allocated */
-    uint64_t hyp_pages;      /* shared hypervisor pages */
+    uint64_t outstanding;    /* claimed, not yet allocated (also under the heap's lock) */
+    uint64_t hyp_pages;      /* shared hypervisor pages (atomic) */
 };
 
-struct domain *page_owner(const struct page_info *pg);
-void page_set_owner(struct page_info *pg, struct domain *d);
+/* The number by which page_info knows d: struct domain is a page of RAM. */
+static __always_inline uint32_t domain_frame(const struct domain *d)
+{
+    return mfn_x(virt_to_mfn(d));
+}
+
+/* The owner; stable only while a reference is held (or under the owner's mem.lock). */
+static __always_inline struct domain *page_owner(const struct page_info *pg)
+{
+    uint32_t o = READ_ONCE(pg->owner);
+
+    return o ? (struct domain *)mfn_to_virt(_mfn(o)) : NULL;
+}
+
+static __always_inline void page_set_owner(struct page_info *pg, const struct domain *d)
+{
+    WRITE_ONCE(pg->owner, d ? domain_frame(d) : 0);
+}
+
+void page_last_put(struct page_info *pg); /* of put_page() */
+
+/* Drops a reference; the last one frees the frame.  Any context without mem.lock. */
+static __always_inline void put_page(struct page_info *pg)
+{
+    if (unlikely(!(__atomic_sub_fetch(&pg->refs, 1, __ATOMIC_ACQ_REL) & PAGE_COUNT_MASK)))
+        page_last_put(pg);
+}
+
 /* Takes a reference if pg belongs to d (and is allocated, or is shared with d); else false. */
-bool __must_check get_page(struct page_info *pg, const struct domain *d);
+static __always_inline bool __must_check get_page(struct page_info *pg, const struct domain *d)
+{
+    uint32_t o = domain_frame(d);
+    uint64_t x = READ_ONCE(pg->refs);
+
+    /* Others' frames are left alone: a spurious reference would make their owners' steal fail. */
+    if (unlikely(READ_ONCE(pg->owner) != o))
+        return false;
+    do {
+        /* No reference (free), or so many that one more would overflow. */
+        if (unlikely(((x + 1) & PAGE_COUNT_MASK) <= 1))
+            return false;
+    } while (unlikely(!__atomic_compare_exchange_n(&pg->refs, &x, x + 1, false, __ATOMIC_ACQ_REL,
+                                                   __ATOMIC_RELAXED)));
+    if (likely(READ_ONCE(pg->owner) == o))
+        return true;
+    put_page(pg); /* it changed hands in between */
+    return false;
+}
+
 /* A further reference where one is held already; false if the count would overflow. */
-bool __must_check get_page_more(struct page_info *pg);
-void put_page(struct page_info *pg);
-/* Drops the allocation's own reference (balloon, destroy).  Once; later calls do nothing. */
+static __always_inline bool __must_check get_page_more(struct page_info *pg)
+{
+    uint64_t x = __atomic_add_fetch(&pg->refs, 1, __ATOMIC_RELAXED);
+
+    if (likely((x & PAGE_COUNT_MASK) < PAGE_COUNT_MASK - UINT32_MAX))
+        return true;
+    __atomic_sub_fetch(&pg->refs, 1, __ATOMIC_RELAXED); /* the margin is for concurrent callers */
+    return false;
+}
+
+/* Drops the allocation's own reference (balloon, destroy).  Once; later calls do nothing.
+ * The caller has a reference of its own, or knows otherwise that pg cannot change hands. */
 void put_page_alloc(struct page_info *pg);
-/* Gives fresh heap frames to d: owner, PAGE_ALLOCATED + 1 reference, list, tot_pages. -errno. */
+/* Gives fresh heap frames to d: owner, PAGE_ALLOCATED + 1 reference, list, tot_pages.
+ * -E2BIG: over max_pages; -EINVAL: d is dying.  Then the frames are still the caller's. */
 int assign_pages(struct domain *d, struct page_info *pg, unsigned order, unsigned memflags);
 /* heap_alloc + assign_pages; NULL: no memory, or over max_pages, or d is dying. */
 struct page_info *alloc_domain_pages(struct domain *d, unsigned order, unsigned memflags);
-/* Takes a page away from d for transfer or exchange: it must be d's with no further reference.
- * On success it is a hypervisor page again (no owner, off the list, contents kept). -errno. */
+/*
+ * Takes a page away from d for transfer or exchange: it must be d's with no further reference
+ * (also none of the caller).  On success it is a hypervisor page again (no owner, off the list,
+ * contents kept, stale TLB entries possible until it is freed and allocated anew).
+ * -EINVAL: not d's; -EBUSY: in use.  MEMF_NO_REFCOUNT leaves tot_pages as it is.
+ */
 int steal_page(struct domain *d, struct page_info *pg, unsigned memflags);
-/* Makes a hypervisor page mappable by d (writable or not); undo with unshare_hyp_page(). */
+/* Makes a hypervisor page (one, of heap_alloc() or alloc_page_virt()) mappable by d. */
 void share_hyp_page(struct page_info *pg, struct domain *d, bool writable);
+/*
+ * The hypervisor gives a shared page up: do not touch or free it afterwards.  It goes back to the
+ * heap, at once or when the last guest mapping goes.  Nobody can take new references.
+ */
 void unshare_hyp_page(struct page_info *pg);
 /* Destroy: drops the allocation references of d's pages; preemptible: -ERESTART. */
 int relinquish_domain_pages(struct domain *d);
+
+/* Frames [start, end) that are not RAM, below max_page: they become DOMID_IO's.  Boot. */
+void share_io_frames(mfn_t start, mfn_t end);
 
 /*
  * The page of d behind gfn, with a reference, or NULL.  The provider is identity for PV and the
@@ -113,5 +218,6 @@ int relinquish_domain_pages(struct domain *d);
  */
 struct page_info *get_page_gfn(struct domain *d, gfn_t gfn);
 
-/* Claims (XENMEM_claim_pages). */
+/* Claims (XENMEM_claim_pages): sets aside as many free pages as d lacks to have `pages`; 0 ends
+ * the claim.  -EINVAL: has a claim, has the pages, or may not have so many; -ENOMEM. */
 int domain_set_claim(struct domain *d, uint64_t pages);

@@ -1,0 +1,682 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The heap: a binary buddy allocator over all RAM that boot did not keep for itself.
+ *
+ * Free memory is kept as chunks of 2^order frames, aligned to their size.  A chunk lies in one
+ * node and one zone; zone z has the frames from 2^z up to 2^(z+1), so a limit on the address is
+ * a highest zone, and low memory (short of which DMA is) is taken last.  Each node has a list for
+ * every zone and order, and bit masks that tell which of them are not empty, so that an
+ * allocation looks at a few words however much memory there is.
+ *
+ * Scrubbing.  Each free frame carries PAGE_DIRTY until it has been zeroed, and PAGE_STALE if some
+ * TLB may still lead a guest to it.  Both are settled before the frame is given out: first the
+ * TLBs of CPUs that have not flushed since tlb_stamp, then the contents (the other way round, the
+ * guest could write after the scrubbing).  Idle CPUs do the same work ahead of time
+ * (heap_scrub_idle), a small piece at a time, taken off its list meanwhile.  The first page of a
+ * free chunk has in `type` the index from which pages may be dirty (CHUNK_CLEAN: none), which
+ * makes splitting and joining cheap.
+ *
+ * heap_lock guards lists, masks, counts and claims.  Frames that are off the lists belong to the
+ * caller, so scrubbing and flushing are done without the lock.
+ */
+#include "mem/mem_private.h"
+#include "arch/api/arch_mm.h"
+#include "domain/domain.h"
+#include "kernel/console.h"
+#include "kernel/keyhandler.h"
+#include "kernel/panic.h"
+#include "kernel/softirq.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+#define NR_ZONES          32 /* frame numbers have 32 bits */
+#define MAX_NODES         64
+#define CHUNK_CLEAN       UINT32_MAX
+#define SCRUB_PIECE_ORDER 6
+/* Zeroing more than 2^9 frames at once would hold the CPU for too long. */
+#define MAX_DIRTY_ORDER   9
+
+struct chunk_list {
+    uint32_t first, last; /* clean chunks at the front, dirty ones at the back */
+};
+
+struct node_heap {
+    uint32_t zones;            /* bit z: some list of zone z is not empty */
+    uint32_t orders[NR_ZONES]; /* bit o: list [z][o] is not empty */
+    struct chunk_list list[NR_ZONES][HEAP_MAX_ORDER + 1];
+    uint64_t zone_free[NR_ZONES];
+    uint64_t free, total, dirty; /* pages */
+    uint64_t start, end;         /* frames spanned */
+};
+
+static spinlock_t heap_lock = SPINLOCK_INIT(LOCK_HEAP);
+static struct node_heap node0;
+static struct node_heap *nodes[MAX_NODES] = {&node0};
+static unsigned nr_nodes = 1;
+static uint64_t total_free, total_pages, total_claims;
+static uint64_t scrubbing;    /* pages off their lists for heap_scrub_idle(), counted as free */
+static unsigned scrub_abort;  /* allocations that wait for those */
+
+/* Which node a frame belongs to: runs of frames, by start. */
+static struct node_run {
+    uint32_t start, end;
+    unsigned node;
+} runs[2 * MAX_NODES];
+static unsigned nr_runs;
+
+uint64_t max_page;
+
+static inline struct page_info *frame_page(uint32_t f)
+{
+    return mfn_to_page(_mfn(f));
+}
+
+static inline uint32_t page_frame(const struct page_info *pg)
+{
+    return mfn_x(page_to_mfn(pg));
+}
+
+static inline unsigned frame_zone(uint32_t f)
+{
+    return fls_index(f);
+}
+
+static inline unsigned chunk_order(const struct page_info *pg)
+{
+    return (pg->refs & PAGE_ORDER_MASK) >> PAGE_ORDER_SHIFT;
+}
+
+unsigned mfn_to_node(mfn_t mfn)
+{
+    uint64_t f = mfn_x(mfn);
+
+    if (nr_nodes > 1)
+        for (unsigned i = nr_runs; i--;)
+            if (f >= runs[i].start)
+                return runs[i].node;
+    return 0;
+}
+
+/* --- lists --- */
+
+static void chunk_insert(struct node_heap *h, uint32_t f, unsigned order, uint32_t dirty)
+{
+    struct page_info *pg = frame_page(f);
+    unsigned z = frame_zone(f);
+    struct chunk_list *l = &h->list[z][order];
+
+    pg->refs = (pg->refs & ~PAGE_ORDER_MASK) | PAGE_FREE | ((uint64_t)order << PAGE_ORDER_SHIFT);
+    pg->type = dirty;
+    if (!l->first) {
+        pg->prev = pg->next = 0;
+        l->first = l->last = f;
+    } else if (dirty == CHUNK_CLEAN) {
+        pg->prev = 0;
+        pg->next = l->first;
+        frame_page(l->first)->prev = f;
+        l->first = f;
+    } else {
+        pg->next = 0;
+        pg->prev = l->last;
+        frame_page(l->last)->next = f;
+        l->last = f;
+    }
+    h->orders[z] |= 1u << order;
+    h->zones |= 1u << z;
+}
+
+static void chunk_remove(struct node_heap *h, uint32_t f, unsigned order)
+{
+    struct page_info *pg = frame_page(f);
+    unsigned z = frame_zone(f);
+    struct chunk_list *l = &h->list[z][order];
+
+    if (pg->prev)
+        frame_page(pg->prev)->next = pg->next;
+    else
+        l->first = pg->next;
+    if (pg->next)
+        frame_page(pg->next)->prev = pg->prev;
+    else
+        l->last = pg->prev;
+    if (!l->first) {
+        h->orders[z] &= ~(1u << order);
+        if (!h->orders[z])
+            h->zones &= ~(1u << z);
+    }
+    pg->refs &= ~PAGE_ORDER_MASK;
+}
+
+/* Joins the chunk with its free buddies and puts it on its list. */
+static void chunk_join(unsigned node, uint32_t f, unsigned order, uint32_t dirty)
+{
+    struct node_heap *h = nodes[node];
+
+    while (order < HEAP_MAX_ORDER && order < frame_zone(f)) {
+        uint32_t size = 1u << order, buddy = f ^ size;
+        struct page_info *pg = frame_page(buddy);
+        uint32_t buddy_dirty;
+
+        if (buddy >= max_page || !(pg->refs & PAGE_FREE) || chunk_order(pg) != order ||
+            mfn_to_node(_mfn(buddy)) != node)
+            break;
+        buddy_dirty = pg->type;
+        chunk_remove(h, buddy, order);
+        if (buddy < f) {
+            dirty = buddy_dirty != CHUNK_CLEAN ? buddy_dirty
+                    : dirty != CHUNK_CLEAN     ? dirty + size
+                                               : CHUNK_CLEAN;
+            f = buddy;
+        } else if (dirty == CHUNK_CLEAN && buddy_dirty != CHUNK_CLEAN)
+            dirty = buddy_dirty + size;
+        order++;
+    }
+    chunk_insert(h, f, order, dirty);
+}
+
+/*
+ * Takes chunk f of order `from` off its list and cuts it down to order `to`, keeping the part
+ * that has page index `at`; the rest goes back.  Returns that part, *dirty adjusted to it.
+ */
+static uint32_t chunk_take(struct node_heap *h, uint32_t f, unsigned from, unsigned to, uint32_t at,
+                           uint32_t *dirty)
+{
+    uint32_t d = frame_page(f)->type;
+
+    chunk_remove(h, f, from);
+    while (from > to) {
+        uint32_t size = 1u << --from;
+        uint32_t low = d < size ? d : CHUNK_CLEAN;
+        uint32_t high = d == CHUNK_CLEAN ? CHUNK_CLEAN : d < size ? 0 : d - size;
+
+        if (at < size) {
+            chunk_insert(h, f + size, from, high);
+            d = low;
+        } else {
+            chunk_insert(h, f, from, low);
+            f += size;
+            at -= size;
+            d = high;
+        }
+    }
+    *dirty = d;
+    return f;
+}
+
+/* Smallest chunk for an allocation, from the highest zone allowed; 0 if there is none. */
+static uint32_t find_chunk(const struct node_heap *h, unsigned order, unsigned zone_max,
+                           bool scrubbed, unsigned *found_order)
+{
+    uint32_t zones = h->zones & (uint32_t)((2ULL << zone_max) - 1);
+
+    while (zones) {
+        unsigned z = fls_index(zones);
+        uint32_t orders = h->orders[z] & ~((1u << order) - 1);
+
+        zones &= ~(1u << z);
+        while (orders) {
+            unsigned o = ffs_index(orders);
+            uint32_t f = h->list[z][o].first;
+
+            if (!scrubbed || frame_page(f)->type >= 1u << order) {
+                *found_order = o;
+                return f;
+            }
+            orders &= orders - 1;
+        }
+    }
+    return 0;
+}
+
+/* --- settling what a free frame's past demands --- */
+
+/* Flushes the TLBs that may hold entries for these pages; false: that cannot be done here. */
+static bool flush_stale(const struct page_info *pg, uint32_t first, uint32_t nr)
+{
+    cpumask_t need, mask;
+    uint32_t stamp = 0;
+    bool any = false;
+
+    for (uint32_t i = first; i < nr; i++) {
+        if (!(pg[i].refs & PAGE_STALE) || (any && pg[i].tlb_stamp == stamp))
+            continue;
+        if (!any)
+            cpumask_clear(&need);
+        any = true;
+        stamp = pg[i].tlb_stamp;
+        mask = cpu_online_map;
+        tlb_filter(&mask, stamp);
+        cpumask_or(&need, &need, &mask);
+    }
+    if (!any || cpumask_empty(&need))
+        return true;
+    /* Waiting for other CPUs with interrupts off could be waiting for each other. */
+    if (!local_irq_is_enabled())
+        return false;
+    flush_tlb_mask(&need);
+    return true;
+}
+
+static void free_pages_locked(uint32_t f, unsigned order, uint32_t dirty, uint64_t nr_dirty)
+{
+    unsigned node = mfn_to_node(_mfn(f));
+    struct node_heap *h = nodes[node];
+
+    h->free += 1ULL << order;
+    h->zone_free[frame_zone(f)] += 1ULL << order;
+    h->dirty += nr_dirty;
+    total_free += 1ULL << order;
+    chunk_join(node, f, order, dirty);
+}
+
+/* Makes pages just taken from a list ready for use; false if their TLB entries cannot be flushed,
+ * and then they are free again. */
+static bool make_usable(struct page_info *pg, unsigned order, uint32_t dirty, unsigned memflags)
+{
+    uint32_t nr = 1u << order;
+    uint64_t nr_dirty = 0;
+    unsigned long flags;
+    bool ok = dirty == CHUNK_CLEAN || flush_stale(pg, dirty, nr);
+
+    for (uint32_t i = 0; i < nr; i++) {
+        if (pg[i].refs & PAGE_DIRTY) {
+            nr_dirty++;
+            if (ok && !(memflags & MEMF_NO_SCRUB))
+                memset(page_to_virt(pg + i), 0, PAGE_SIZE);
+        }
+        if (!ok)
+            continue;
+        BUG_ON((pg[i].refs & ~(PAGE_DIRTY | PAGE_STALE | PAGE_FREE)) || pg[i].owner);
+        pg[i].refs = 0;
+        pg[i].type = 0;
+        pg[i].next = pg[i].prev = 0;
+    }
+    if (!nr_dirty && ok)
+        return true;
+    spin_lock_irqsave(&heap_lock, flags);
+    nodes[mfn_to_node(page_to_mfn(pg))]->dirty -= nr_dirty;
+    if (!ok)
+        free_pages_locked(page_frame(pg), order, dirty, nr_dirty);
+    spin_unlock_irqrestore(&heap_lock, flags);
+    return ok;
+}
+
+/* --- allocation --- */
+
+static bool claims_allow(const struct domain *d, uint64_t nr)
+{
+    uint64_t others = total_claims - (d ? d->mem.outstanding : 0);
+
+    return total_free >= nr && total_free - nr >= others;
+}
+
+static struct page_info *take_pages(unsigned order, unsigned memflags, uint32_t *dirty)
+{
+    unsigned bits = memflags >> 16, zone_max = NR_ZONES - 1, wanted = memflags & 0xff, o;
+    bool scrubbed = order > MAX_DIRTY_ORDER && !(memflags & MEMF_NO_SCRUB);
+    unsigned first = wanted && wanted <= nr_nodes ? wanted - 1 : 0;
+    unsigned tries = memflags & MEMF_EXACT_NODE ? 1 : nr_nodes;
+
+    if (bits && bits <= PAGE_SHIFT)
+        return NULL;
+    if (bits && bits - PAGE_SHIFT - 1 < zone_max)
+        zone_max = bits - PAGE_SHIFT - 1;
+    for (unsigned i = 0; i < tries; i++) {
+        struct node_heap *h = nodes[(first + i) % nr_nodes];
+        uint32_t f = h && h->free >> order ? find_chunk(h, order, zone_max, scrubbed, &o) : 0;
+
+        if (!f)
+            continue;
+        f = chunk_take(h, f, o, order, 0, dirty);
+        frame_page(f)->refs &= ~PAGE_FREE;
+        h->free -= 1ULL << order;
+        h->zone_free[frame_zone(f)] -= 1ULL << order;
+        total_free -= 1ULL << order;
+        return frame_page(f);
+    }
+    return NULL;
+}
+
+/* Waits until idle CPUs have put back what they hold, and tries again: it may be just what is
+ * missing. */
+static struct page_info *take_from_scrubbers(const struct domain *d, unsigned order,
+                                             unsigned memflags, uint32_t *dirty)
+{
+    struct page_info *pg = NULL;
+
+    spin_lock_irq(&heap_lock);
+    scrub_abort++;
+    while (scrubbing) {
+        spin_unlock_irq(&heap_lock);
+        cpu_relax();
+        spin_lock_irq(&heap_lock);
+    }
+    scrub_abort--;
+    if (claims_allow(d, 1ULL << order))
+        pg = take_pages(order, memflags, dirty);
+    spin_unlock_irq(&heap_lock);
+    return pg;
+}
+
+struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigned memflags)
+{
+    struct page_info *pg = NULL;
+    unsigned long flags;
+    uint32_t dirty;
+    bool retry;
+
+    if (order > HEAP_MAX_ORDER)
+        return NULL;
+    spin_lock_irqsave(&heap_lock, flags);
+    if (claims_allow(d, 1ULL << order))
+        pg = take_pages(order, memflags, &dirty);
+    retry = !pg && scrubbing;
+    spin_unlock_irqrestore(&heap_lock, flags);
+    if (retry && local_irq_is_enabled())
+        pg = take_from_scrubbers(d, order, memflags, &dirty);
+    return pg && make_usable(pg, order, dirty, memflags) ? pg : NULL;
+}
+
+struct page_info *heap_alloc(unsigned order, unsigned memflags)
+{
+    return heap_alloc_for(NULL, order, memflags);
+}
+
+void heap_free(struct page_info *pg, unsigned order)
+{
+    uint32_t nr = 1u << order;
+    unsigned long flags;
+
+    BUG_ON(page_frame(pg) & (nr - 1));
+    for (uint32_t i = 0; i < nr; i++) {
+        BUG_ON((pg[i].refs & ~PAGE_STALE) || pg[i].owner);
+        /* The first page becomes PAGE_FREE only under the lock, when it is on a list. */
+        pg[i].refs |= PAGE_DIRTY | (i ? PAGE_FREE : 0);
+        pg[i].type = 0;
+    }
+    spin_lock_irqsave(&heap_lock, flags);
+    free_pages_locked(page_frame(pg), order, 0, nr);
+    spin_unlock_irqrestore(&heap_lock, flags);
+}
+
+void *alloc_page_virt(void)
+{
+    struct page_info *pg = heap_alloc(0, 0);
+
+    return pg ? page_to_virt(pg) : NULL;
+}
+
+void free_page_virt(void *va)
+{
+    if (va)
+        heap_free(virt_to_page(va), 0);
+}
+
+/* --- idle scrubbing --- */
+
+/* A dirty piece off its list, of order *order, *dirty as in chunk_take(); NULL: all is clean. */
+static struct page_info *take_dirty_piece(unsigned *order, uint32_t *dirty)
+{
+    for (unsigned n = 0; n < nr_nodes; n++) {
+        struct node_heap *h = nodes[n];
+        uint32_t zones = h && h->dirty ? h->zones : 0;
+
+        for (; zones; zones &= ~(1u << fls_index(zones))) {
+            unsigned z = fls_index(zones);
+            uint32_t orders = h->orders[z];
+
+            for (; orders; orders &= orders - 1) {
+                unsigned o = ffs_index(orders);
+                uint32_t f = h->list[z][o].last;
+
+                if (frame_page(f)->type == CHUNK_CLEAN)
+                    continue;
+                *order = min(o, (unsigned)SCRUB_PIECE_ORDER);
+                f = chunk_take(h, f, o, *order, frame_page(f)->type, dirty);
+                frame_page(f)->refs &= ~PAGE_FREE;
+                return frame_page(f);
+            }
+        }
+    }
+    return NULL;
+}
+
+bool heap_scrub_idle(void)
+{
+    unsigned order, node;
+    uint32_t i, nr, done = 0;
+    struct page_info *pg;
+
+    if (!READ_ONCE(node0.dirty) && nr_nodes == 1)
+        return false;
+    spin_lock_irq(&heap_lock);
+    pg = scrub_abort ? NULL : take_dirty_piece(&order, &i);
+    if (pg)
+        scrubbing += 1u << order;
+    spin_unlock_irq(&heap_lock);
+    if (!pg)
+        return false;
+
+    nr = 1u << order;
+    if (flush_stale(pg, i, nr)) {
+        for (; i < nr && !softirq_pending(smp_processor_id()) && !READ_ONCE(scrub_abort); i++) {
+            if (!(pg[i].refs & PAGE_DIRTY))
+                continue;
+            memset(page_to_virt(pg + i), 0, PAGE_SIZE);
+            pg[i].refs &= ~(PAGE_DIRTY | PAGE_STALE);
+            done++;
+        }
+    }
+    node = mfn_to_node(page_to_mfn(pg));
+    spin_lock_irq(&heap_lock);
+    scrubbing -= nr;
+    nodes[node]->dirty -= done;
+    chunk_join(node, page_frame(pg), order, i < nr ? i : CHUNK_CLEAN);
+    spin_unlock_irq(&heap_lock);
+    return true;
+}
+
+/* --- setting up --- */
+
+static void add_run(uint32_t start, uint32_t end, unsigned node)
+{
+    unsigned i = nr_runs;
+
+    while (i && runs[i - 1].start > start)
+        i--;
+    if (i && runs[i - 1].node == node) {
+        if (runs[i - 1].end < end)
+            runs[i - 1].end = end;
+        return;
+    }
+    if (i < nr_runs && runs[i].node == node) {
+        runs[i].start = start;
+        return;
+    }
+    if (nr_runs == ARRAY_SIZE(runs)) {
+        printk(KERN_WARN "Memory: too many node boundaries; node %u's is taken for another's\n",
+               node);
+        return;
+    }
+    memmove(runs + i + 1, runs + i, (nr_runs - i) * sizeof(runs[0]));
+    runs[i] = (struct node_run){start, end, node};
+    nr_runs++;
+}
+
+void heap_add_range(mfn_t first, mfn_t last, unsigned node)
+{
+    uint64_t f = max(mfn_x(first), (uint64_t)1), end = min(mfn_x(last), (uint64_t)UINT32_MAX);
+    struct node_heap *h;
+    unsigned long flags;
+
+    if (node >= MAX_NODES)
+        node = 0;
+    if (end > max_page)
+        end = max_page;
+    if (f >= end)
+        return;
+    if (!nodes[node]) {
+        uint64_t pages = DIV_ROUND_UP(sizeof(*h), PAGE_SIZE);
+
+        if (end - f <= pages)
+            return;
+        h = mfn_to_virt(_mfn(f));
+        memset(h, 0, sizeof(*h));
+        f += pages;
+        nodes[node] = h;
+    }
+    h = nodes[node];
+    if (!h->total || f < h->start)
+        h->start = f;
+    if (end > h->end)
+        h->end = end;
+    spin_lock_irqsave(&heap_lock, flags);
+    add_run(f, end, node);
+    nr_nodes = max(nr_nodes, node + 1);
+    node = mfn_to_node(_mfn(f));
+    h = nodes[node];
+    while (f < end) {
+        unsigned order = min((unsigned)ffs_index(f), (unsigned)HEAP_MAX_ORDER);
+
+        while (f + (1ULL << order) > end)
+            order--;
+        for (uint32_t i = 0; i < 1u << order; i++)
+            *frame_page(f + i) = (struct page_info){.refs = PAGE_DIRTY | (i ? PAGE_FREE : 0)};
+        h->total += 1ULL << order;
+        total_pages += 1ULL << order;
+        free_pages_locked(f, order, 0, 1ULL << order);
+        f += 1ULL << order;
+    }
+    spin_unlock_irqrestore(&heap_lock, flags);
+}
+
+/* --- claims: total_claims is the sum of all domains' `outstanding` --- */
+
+void heap_settle_claim(struct domain *d, uint64_t n)
+{
+    unsigned long flags;
+
+    if (likely(!d->mem.outstanding))
+        return;
+    spin_lock_irqsave(&heap_lock, flags);
+    n = min(n, d->mem.outstanding);
+    d->mem.outstanding -= n;
+    total_claims -= n;
+    spin_unlock_irqrestore(&heap_lock, flags);
+}
+
+int domain_set_claim(struct domain *d, uint64_t pages)
+{
+    struct domain_mem *m = &d->mem;
+    unsigned long flags;
+    int ret = 0;
+
+    spin_lock(&m->lock);
+    spin_lock_irqsave(&heap_lock, flags);
+    if (!pages || d->dying) {
+        total_claims -= m->outstanding;
+        m->outstanding = 0;
+        ret = pages ? -EINVAL : 0;
+    } else if (m->outstanding || pages <= m->tot_pages || pages > m->max_pages)
+        ret = -EINVAL;
+    else if (!claims_allow(NULL, pages - m->tot_pages))
+        ret = -ENOMEM;
+    else {
+        m->outstanding = pages - m->tot_pages;
+        total_claims += m->outstanding;
+    }
+    spin_unlock_irqrestore(&heap_lock, flags);
+    spin_unlock(&m->lock);
+    return ret;
+}
+
+/* --- figures --- */
+
+uint64_t heap_free_pages(void)
+{
+    return READ_ONCE(total_free);
+}
+
+uint64_t heap_total_pages(void)
+{
+    return READ_ONCE(total_pages);
+}
+
+uint64_t heap_outstanding_claims(void)
+{
+    return READ_ONCE(total_claims);
+}
+
+unsigned heap_nr_nodes(void)
+{
+    return nr_nodes;
+}
+
+uint64_t heap_scrub_pages(void)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < nr_nodes; i++)
+        if (nodes[i])
+            n += READ_ONCE(nodes[i]->dirty);
+    return n;
+}
+
+uint64_t heap_total_pages_node(unsigned node)
+{
+    return node < nr_nodes && nodes[node] ? READ_ONCE(nodes[node]->total) : 0;
+}
+
+void heap_node_span(unsigned node, uint64_t *start, uint64_t *frames)
+{
+    const struct node_heap *h = node < nr_nodes ? nodes[node] : NULL;
+
+    *start = h ? h->start : 0;
+    *frames = h ? h->end - h->start : 0;
+}
+
+uint64_t heap_free_pages_node(unsigned node, unsigned min_bits, unsigned max_bits)
+{
+    unsigned lo = min_bits > PAGE_SHIFT ? min_bits - PAGE_SHIFT - 1 : 0;
+    unsigned hi = max_bits > PAGE_SHIFT ? max_bits - PAGE_SHIFT - 1 : 0;
+    uint64_t n = 0;
+
+    if (!max_bits || hi >= NR_ZONES)
+        hi = NR_ZONES - 1;
+    for (unsigned i = 0; i < nr_nodes; i++)
+        if (nodes[i] && (node == ~0u || node == i))
+            for (unsigned z = lo; z <= hi; z++)
+                n += READ_ONCE(nodes[i]->zone_free[z]);
+    return n;
+}
+
+static void dump_heap(unsigned char key)
+{
+    printk("'%c': heap: %lu of %lu pages free, %lu to be scrubbed, %lu claimed\n",
+           key, total_free, total_pages, heap_scrub_pages(), total_claims);
+    for (unsigned i = 0; i < nr_nodes; i++) {
+        const struct node_heap *h = nodes[i];
+
+        for (unsigned z = 0; h && z < NR_ZONES; z++)
+            if (h->zone_free[z])
+                printk("  node %u, below 2^%u: %lu pages free, orders %#x\n", i,
+                       z + 1 + PAGE_SHIFT, h->zone_free[z], h->orders[z]);
+    }
+}
+
+static void dump_domain_memory(unsigned char key)
+{
+    const struct domain *d;
+
+    printk("'%c': memory of domains, in pages\n", key);
+    for_each_domain(d)
+        printk("  d%u: %lu of %lu, listed %lu, claimed %lu, shared hypervisor pages %lu\n",
+               d->id, d->mem.tot_pages, d->mem.max_pages, d->mem.listed, d->mem.outstanding,
+               d->mem.hyp_pages);
+}
+
+void heap_init(void)
+{
+    keyhandler_register('m', dump_heap, "memory: free pages by node and zone");
+    keyhandler_register('M', dump_domain_memory, "memory: pages of each domain");
+}
