@@ -144,8 +144,8 @@ int emul_op_neg(struct emul_state *s)
 /* ADCX (66) chains through CF, ADOX (F3) through OF, and neither touches another flag. */
 int emul_op_adx(struct emul_state *s)
 {
-    uint64_t chain, sum, old = s->flags;
-    uint64_t mask = width_mask(s->dst.bytes);
+    uint64_t chain, old = s->flags;
+    int rc;
 
     if (s->insn->rep == 0xf3)
         chain = FL_OF;
@@ -154,10 +154,15 @@ int emul_op_adx(struct emul_state *s)
     else
         return EMUL_UNHANDLEABLE;
 
-    sum = emul_add(s, s->dst.val & mask, s->src.val & mask, old & chain, s->dst.bytes);
+    rc = emul_require(s, 7, CPUID_B, 19);
+    if (rc == EMUL_OKAY)
+        rc = emul_operand_load(s, &s->src);
+    if (rc != EMUL_OKAY)
+        return rc;
+    emul_operand_load(s, &s->dst);
+    s->dst.val = emul_add(s, s->dst.val, s->src.val, old & chain, s->dst.bytes);
     s->flags = (old & ~chain) | (s->flags & FL_CF ? chain : 0);
-    s->dst.val = sum;
-    return EMUL_OKAY;
+    return emul_operand_store(s, &s->dst);
 }
 
 /* CBW, CWDE, CDQE: the accumulator's lower half extended by its sign. */

@@ -104,19 +104,22 @@ int emul_op_bsr(struct emul_state *s)
 
 int emul_op_popcnt(struct emul_state *s)
 {
-    uint64_t v = s->src.val, n = 0;
+    uint64_t v, n = 0;
     int rc;
 
     if (s->insn->rep != 0xf3)
         return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
     rc = emul_require(s, 1, CPUID_C, 23);
+    if (rc == EMUL_OKAY)
+        rc = emul_operand_load(s, &s->src);
     if (rc != EMUL_OKAY)
         return rc;
+    v = s->src.val;
     for (; v; v &= v - 1)
         n++;
     s->dst.val = n;
     set_flags(s, FL_ARITH, n ? 0 : FL_ZF);
-    return EMUL_OKAY;
+    return emul_operand_store(s, &s->dst);
 }
 
 static uint64_t swap_bytes(uint64_t v, unsigned int bytes)

@@ -17,8 +17,6 @@ int emul_op_movzx(struct emul_state *s)
 
 int emul_op_movsx(struct emul_state *s)
 {
-    if (s->insn->opcode == 0x63 && !in_long_mode(s->ctxt))
-        return EMUL_UNHANDLEABLE; /* ARPL */
     s->dst.val = sign_extend(s->src.val, s->src.bytes);
     return EMUL_OKAY;
 }
@@ -97,9 +95,9 @@ int emul_op_cmpxchg(struct emul_state *s)
         emul_operand_load(s, &s->dst);
         found = s->dst.val;
         equal = found == acc;
+        s->dst.val = s->src.val;
         if (equal)
-            s->dst.val = s->src.val;
-        emul_operand_store(s, &s->dst);
+            emul_operand_store(s, &s->dst);
     }
 
     emul_sub(s, acc, found, false, bytes);
@@ -249,7 +247,16 @@ int emul_op_enter(struct emul_state *s)
         return rc;
     emul_reg_write(s, RBP, bytes, frame);
     emul_reg_write(s, RSP, sp_bytes, s->gpr[RSP] - s->dst.val);
-    return EMUL_OKAY;
+    /* It faults where the next push would. */
+    if (s->ops->probe_write) {
+        uint64_t linear;
+
+        rc = emul_linear(s->ctxt, EMUL_SEG_SS, emul_reg_read(s, RSP, sp_bytes), bytes, EMUL_WRITE,
+                         &linear);
+        if (rc == EMUL_OKAY)
+            rc = s->ops->probe_write(s->ctxt, EMUL_SEG_SS, linear, bytes);
+    }
+    return rc;
 }
 
 int emul_op_leave(struct emul_state *s)
@@ -297,17 +304,33 @@ static int load_selector(struct emul_state *s, unsigned int seg, uint16_t sel)
 /* PUSH and POP name the segment register in the opcode. */
 int emul_op_push_seg(struct emul_state *s)
 {
+    unsigned int bytes = s->insn->op_bytes;
     uint16_t sel = 0;
     int rc = read_selector(s, s->insn->opcode >> 3 & 7, &sel);
 
-    return rc == EMUL_OKAY ? emul_push(s, sel, s->insn->op_bytes) : rc;
+    if (rc != EMUL_OKAY)
+        return rc;
+    if (bytes == 4 && !s->ctxt->amd) {
+        /* Intel moves the stack pointer by four but leaves the upper two bytes as they are. */
+        unsigned int sp_bytes = s->ctxt->sp_size / 8;
+        uint64_t sp = (s->gpr[RSP] - bytes) & width_mask(sp_bytes);
+
+        rc = emul_mem_write(s, EMUL_SEG_SS, sp, sel, 2);
+        if (rc == EMUL_OKAY)
+            emul_reg_write(s, RSP, sp_bytes, sp);
+        return rc;
+    }
+    return emul_push(s, sel, bytes);
 }
 
 int emul_op_pop_seg(struct emul_state *s)
 {
+    unsigned int sp_bytes = s->ctxt->sp_size / 8;
     uint64_t sel;
-    int rc = emul_pop(s, &sel, s->insn->op_bytes);
+    /* Only the selector is read, whatever the size of what is popped. */
+    int rc = emul_mem_read(s, EMUL_SEG_SS, emul_reg_read(s, RSP, sp_bytes), &sel, 2);
 
+    emul_reg_write(s, RSP, sp_bytes, s->gpr[RSP] + s->insn->op_bytes);
     return rc == EMUL_OKAY ? load_selector(s, s->insn->opcode >> 3 & 7, sel) : rc;
 }
 
@@ -332,6 +355,23 @@ int emul_op_mov_to_seg(struct emul_state *s)
     if (seg != EMUL_SEG_CS && seg <= EMUL_SEG_GS)
         rc = emul_operand_load(s, &s->src);
     return rc == EMUL_OKAY ? load_selector(s, seg, s->src.val) : rc;
+}
+
+/* Raise the privilege level that a selector asks for to that of another one. */
+int emul_op_arpl(struct emul_state *s)
+{
+    bool raise;
+    int rc = emul_operand_load(s, &s->dst);
+
+    if (rc != EMUL_OKAY)
+        return rc;
+    emul_operand_load(s, &s->src);
+    raise = (s->dst.val & 3) < (s->src.val & 3);
+    set_flags(s, FL_ZF, raise ? FL_ZF : 0);
+    if (!raise)
+        return EMUL_OKAY;
+    s->dst.val = (s->dst.val & ~3ull) | (s->src.val & 3);
+    return emul_operand_store(s, &s->dst);
 }
 
 /* ---- flags as data ---- */

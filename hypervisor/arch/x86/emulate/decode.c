@@ -280,6 +280,8 @@ static int opcode_bytes(struct window *w)
 
     insn->opcode = op;
     insn->row = &emul_map_1byte[op];
+    if (op == 0x63 && !in_long_mode(w->ctxt))
+        insn->row = &emul_row_arpl;
     if (op != 0x0f)
         return EMUL_OKAY;
 
@@ -436,6 +438,8 @@ static int modrm(struct window *w)
     insn->rm = (insn->modrm & 7) | (insn->rex & 1) << 3;
 
     if (insn->row->flags & F_GROUP) {
+        if (insn->row->flags & F_I64 && in_long_mode(w->ctxt))
+            return undefined(w);
         insn->row = insn->row->group + (insn->reg & 7) + (insn->mod == 3 ? 8 : 0);
         if (!(insn->row->flags & F_VALID))
             return undefined(w);

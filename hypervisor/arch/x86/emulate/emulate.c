@@ -378,7 +378,10 @@ static int execute_rmw(struct emul_state *s)
         return rc;
     if (!s->ops->read || !s->ops->cmpxchg)
         return EMUL_UNHANDLEABLE;
-    rc = s->ops->read(s->ctxt, s->dst.seg, linear, &found, s->dst.bytes);
+    if (s->ops->probe_write)
+        rc = s->ops->probe_write(s->ctxt, s->dst.seg, linear, s->dst.bytes);
+    if (rc == EMUL_OKAY)
+        rc = s->ops->read(s->ctxt, s->dst.seg, linear, &found, s->dst.bytes);
 
     for (unsigned int i = 0; rc == EMUL_OKAY && i < RMW_ATTEMPTS; i++) {
         uint64_t expected = found;
@@ -432,7 +435,7 @@ int x86_emulate_insn(struct emul_ctxt *ctxt, const struct insn *insn)
         if (rc != EMUL_OKAY)
             return rc;
     }
-    if (insn->encoding != INSN_LEGACY || !insn->row->exec)
+    if (!emul_insn_is_executable(insn))
         return EMUL_UNHANDLEABLE;
 
     load_registers(&s);
@@ -467,12 +470,17 @@ int x86_emulate(struct emul_ctxt *ctxt)
 
 /* ---- questions ---- */
 
+bool emul_insn_is_executable(const struct insn *insn)
+{
+    return insn->encoding == INSN_LEGACY && insn->row->exec;
+}
+
 bool emul_insn_writes_memory(const struct insn *insn)
 {
     const struct opcode *row = insn->row;
     enum operand_method dst = OPND_METHOD(row->opnd[0]);
 
-    if (insn->encoding != INSN_LEGACY || !row->exec)
+    if (!emul_insn_is_executable(insn))
         return false;
     if (row->flags & F_MEMW)
         return insn->has_mem || dst == MT_DI;

@@ -119,8 +119,10 @@ struct emul_ops {
      */
     int (*cmpxchg)(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *old,
                    const void *new, unsigned int bytes, bool lock);
-    /* Would this write fault?  Asked before INS reads a port, so that a fault loses no input.
-     * Optional. */
+    /*
+     * Would this write fault?  Asked before what must not be done in vain (INS reads its port) and
+     * before the read of a read-modify-write, which on a processor faults as a write.  Optional.
+     */
     int (*probe_write)(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr,
                        unsigned int bytes);
 
@@ -230,6 +232,7 @@ int x86_emulate_insn(struct emul_ctxt *ctxt, const struct insn *insn);
 int x86_emulate(struct emul_ctxt *ctxt);
 
 /* Ready-made questions for a validate callback. */
+bool emul_insn_is_executable(const struct insn *insn); /* or only decoded */
 bool emul_insn_writes_memory(
     const struct insn *insn);                      /* an explicit memory or string destination */
 bool emul_insn_is_privop(const struct insn *insn); /* I/O, system registers, CPUID, TSC, HLT... */

@@ -5,6 +5,7 @@
  */
 #include "map.h"
 
+const struct opcode emul_row_arpl = OP(arpl, PROT | SELF | MEMW, Ew, Gw);
 const struct opcode emul_row_bare = DEC(0);
 const struct opcode emul_row_modrm = DEC(0, MODRM);
 const struct opcode emul_row_modrm_imm8 = DEC(0, MODRM, Ib);
@@ -151,7 +152,7 @@ const struct opcode emul_map_0f[256] = {
     [0xb5] = DEC(0, Gv, Mv),
     [0xb6] = OP(movzx, WR, Gv, Eb),
     [0xb7] = OP(movzx, WR, Gv, Ew),
-    [0xb8] = OP(popcnt, WR, Gv, Ev),
+    [0xb8] = OP(popcnt, SELF, Gv, Ev),
     [0xb9] = OP(ud, SELF, MODRM),
     [0xba] = GRP(group8, 0),
     [0xbb] = OP(btc, LOCK | BITOFF, Ev, Gv),
@@ -173,12 +174,9 @@ const struct opcode emul_map_0f[256] = {
 };
 
 const struct opcode emul_map_0f38[256] = {
-    [0x00 ... 0xef] = DEC(0, MODRM),
-    [0xf0] = OP(0f38f0, SELF, Gv, Ev),
-    [0xf1] = OP(0f38f1, SELF | MEMW, Ev, Gv),
-    [0xf2 ... 0xf5] = DEC(0, MODRM),
-    [0xf6] = OP(adx, 0, Gy, Ey),
-    [0xf7 ... 0xff] = DEC(0, MODRM),
+    [0x00 ... 0xef] = DEC(0, MODRM),          [0xf0] = OP(0f38f0, SELF, Gv, Ev),
+    [0xf1] = OP(0f38f1, SELF | MEMW, Gv, Ev), [0xf2 ... 0xf5] = DEC(0, MODRM),
+    [0xf6] = OP(adx, SELF, Gy, Ey),           [0xf7 ... 0xff] = DEC(0, MODRM),
 };
 
 const struct opcode emul_map_0f3a[256] = {

@@ -101,7 +101,7 @@ extern const struct opcode emul_map_0f[256];
 extern const struct opcode emul_map_0f38[256];
 extern const struct opcode emul_map_0f3a[256];
 extern const struct opcode emul_row_modrm, emul_row_modrm_imm8, emul_row_modrm_imm16;
-extern const struct opcode emul_row_modrm_imm32, emul_row_bare;
+extern const struct opcode emul_row_modrm_imm32, emul_row_bare, emul_row_arpl;
 
 enum operand_kind { OP_NONE, OP_REG, OP_MEM, OP_VALUE };
 
@@ -210,7 +210,7 @@ emul_exec_fn EXEC(push_seg), EXEC(pop_seg), EXEC(mov_from_seg), EXEC(mov_to_seg)
     EXEC(leave);
 emul_exec_fn EXEC(enter), EXEC(lahf), EXEC(sahf), EXEC(clc), EXEC(stc), EXEC(cmc), EXEC(cld),
     EXEC(std);
-emul_exec_fn EXEC(salc), EXEC(movnti);
+emul_exec_fn EXEC(salc), EXEC(movnti), EXEC(arpl);
 /* branch.c */
 emul_exec_fn EXEC(jcc), EXEC(setcc), EXEC(cmov), EXEC(jmp), EXEC(jmp_ind), EXEC(call),
     EXEC(call_ind), EXEC(ret);

@@ -42,8 +42,8 @@ static int write_di(struct emul_state *s, uint64_t val)
 static int repeat(struct emul_state *s, emul_exec_fn *step, bool until_zf)
 {
     unsigned int bytes = s->insn->addr_bytes, budget = s->ctxt->rep_max ?: REP_MAX_DEFAULT;
-    uint64_t left = offset(s, RCX);
-    int rc;
+    uint64_t left = offset(s, RCX), flags = s->flags;
+    int rc = EMUL_OKAY;
 
     if (!s->insn->rep)
         return step(s);
@@ -52,20 +52,20 @@ static int repeat(struct emul_state *s, emul_exec_fn *step, bool until_zf)
     if (s->flags & FL_TF)
         budget = 1; /* a trap after every iteration */
 
-    for (;;) {
+    while (budget--) {
         rc = step(s);
         if (rc != EMUL_OKAY)
-            return rc;
+            break;
         emul_reg_write(s, RCX, bytes, --left);
         s->partial = true;
         if (!left || (until_zf && !(s->flags & FL_ZF) != (s->insn->rep == 0xf2)))
             return EMUL_OKAY;
-        if (!--budget)
-            break;
     }
+    /* A comparison that is interrupted shows the flags that it began with. */
+    s->flags = flags;
     s->rip = s->insn->start;
     s->ctxt->retire.again = true;
-    return EMUL_OKAY;
+    return rc;
 }
 
 static int step_movs(struct emul_state *s)
@@ -106,10 +106,10 @@ static int step_lods(struct emul_state *s)
 static int step_cmps(struct emul_state *s)
 {
     uint64_t a, b;
-    int rc = read_si(s, &a);
+    int rc = read_di(s, &b); /* this one faults first on processors */
 
     if (rc == EMUL_OKAY)
-        rc = read_di(s, &b);
+        rc = read_si(s, &a);
     if (rc == EMUL_OKAY) {
         emul_sub(s, a, b, false, s->dst.bytes);
         advance(s, RSI, s->dst.bytes);
