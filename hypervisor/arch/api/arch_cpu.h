@@ -25,6 +25,11 @@ void arch_send_call_function(const cpumask_t *mask);
 void arch_safe_halt(void);
 /* Stops all other CPUs for good (panic, reboot). */
 void arch_stop_other_cpus(void);
+/* The hypervisor's registers at regs (NULL: here) on the console. */
+struct cpu_user_regs;
+void arch_dump_registers(const struct cpu_user_regs *regs);
+/* Return addresses up this CPU's stack, from regs (NULL: from the caller); how many. */
+unsigned arch_backtrace(const struct cpu_user_regs *regs, unsigned long *pc, unsigned max);
 enum machine_end { MACHINE_POWEROFF, MACHINE_REBOOT, MACHINE_HALT };
 /* Powers off, reboots or halts, by a chain of fall-backs. */
 void arch_machine_end(enum machine_end how) __noreturn;
