@@ -56,9 +56,10 @@ struct arch_vcpu {
     struct pv_vcpu pv;
     /* page tables (mm/): referenced, typed L4 tables */
     struct page_info *root_kernel, *root_user;
+    struct page_info *reap_table; /* left half undone by the last page-table operation, or NULL */
     /* FPU */
-    void *fpu;                   /* FXSAVE or XSAVE area */
-    bool fpu_initialised, fpu_dirty; /* dirty: registers of this CPU hold it */
+    void *fpu;                   /* FXSAVE or XSAVE area, aligned to 64, within fpu_alloc */
+    void *fpu_alloc;
     uint64_t xcr0, xcr0_accum;
     struct cpu_user_regs regs;   /* while not running */
     struct vcpu_time_info time;  /* what was last published */

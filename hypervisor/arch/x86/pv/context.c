@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A vcpu's state: creating it, setting and reading it (vcpu_guest_context), and switching this
+ * CPU from one vcpu to another.
+ *
+ * A switch saves prev whole and loads next whole, FPU included, so nothing of prev stays behind
+ * in registers.  It ends on a fresh stack: nothing in the hypervisor runs across a switch.
+ */
+#include "arch/api/arch_domain.h"
+#include "arch/api/arch_time.h"
+#include "arch/x86/mm/mm.h"
+#include "asm/apic.h"
+#include "asm/cpufeature.h"
+#include "asm/desc.h"
+#include "asm/irq_vectors.h"
+#include "asm/layout.h"
+#include "asm/msr.h"
+#include "asm/page.h"
+#include "asm/processor.h"
+#include "domain/unit.h"
+#include "hypercall/guest_access.h"
+#include "kernel/console.h"
+#include "kernel/panic.h"
+#include "kernel/percpu.h"
+#include "lib/errno.h"
+#include "pv.h"
+
+#define EFLAGS_GUEST_CLEAR (EFLAGS_IOPL | EFLAGS_VM | EFLAGS_NT)
+#define XSAVE_HEADER_OFF   512
+
+/* --- FPU --- */
+
+static size_t fpu_size(void)
+{
+    return host_cpu.xcr0_max ? host_cpu.xsave_size : 512;
+}
+
+void pv_fpu_init(struct vcpu *v)
+{
+    uint8_t *area = v->arch.fpu;
+
+    memset(area, 0, fpu_size());
+    *(uint16_t *)area = 0x37f;         /* FCW */
+    *(uint32_t *)(area + 24) = 0x1f80; /* MXCSR */
+    if (host_cpu.xcr0_max)
+        *(uint64_t *)(area + XSAVE_HEADER_OFF) = XCR0_X87 | XCR0_SSE;
+}
+
+static void fpu_save(struct vcpu *v)
+{
+    void *area = v->arch.fpu;
+
+    clts();
+    if (host_cpu.xcr0_max) {
+        if (v->arch.xcr0 != host_cpu.xcr0_max)
+            xsetbv(0, host_cpu.xcr0_max);
+        __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+    } else
+        __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
+}
+
+static void fpu_load(struct vcpu *v)
+{
+    const void *area = v->arch.fpu;
+
+    clts();
+    if (host_cpu.xcr0_max) {
+        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+        if (v->arch.xcr0 != host_cpu.xcr0_max)
+            xsetbv(0, v->arch.xcr0);
+    } else
+        __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
+    if (v->arch.pv.flags & PVF_FPU_TS)
+        write_cr0(read_cr0() | CR0_TS);
+}
+
+/* --- segments --- */
+
+#define READ_SEG(name, var)  __asm__ volatile("mov %%" #name ", %0" : "=r"(var))
+#define LOAD_SEG(name, sel)                                                                        \
+    __asm__ volatile("1: mov %k0, %%" #name "\n\t"                                                 \
+                     "2:\n\t"                                                                      \
+                     ".pushsection .fixup, \"ax\"\n\t"                                             \
+                     "3: xor %k0, %k0\n\t"                                                         \
+                     "   jmp 1b\n\t"                                                               \
+                     ".popsection\n\t" _ASM_EXTABLE(1b, 3b)                                        \
+                     : "+r"(sel)                                                                   \
+                     :                                                                             \
+                     : "cc")
+
+static void segments_save(struct vcpu *v)
+{
+    struct cpu_user_regs *regs = &v->arch.regs;
+    struct pv_vcpu *pv = &v->arch.pv;
+    uint64_t gs, shadow;
+
+    READ_SEG(ds, regs->ds);
+    READ_SEG(es, regs->es);
+    READ_SEG(fs, regs->fs);
+    READ_SEG(gs, regs->gs);
+    pv->fs_base = rdmsr(MSR_FS_BASE);
+    gs = rdmsr(MSR_GS_BASE);
+    shadow = rdmsr(MSR_KERNEL_GS_BASE);
+    pv->gs_base_kernel = in_kernel_mode(v) ? gs : shadow;
+    pv->gs_base_user = in_kernel_mode(v) ? shadow : gs;
+}
+
+static void segments_load(struct vcpu *v)
+{
+    struct cpu_user_regs *regs = &v->arch.regs;
+    struct pv_vcpu *pv = &v->arch.pv;
+    uint32_t ds = regs->ds, es = regs->es, fs = regs->fs, gs = regs->gs;
+
+    if (ds | es | fs | gs) {
+        LOAD_SEG(ds, ds);
+        LOAD_SEG(es, es);
+        LOAD_SEG(fs, fs);
+        LOAD_SEG(gs, gs);
+    } else
+        __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" ::"r"(0));
+    /* Bases last: loading a selector replaces them. */
+    wrmsr(MSR_FS_BASE, pv->fs_base);
+    wrmsr(MSR_GS_BASE, in_kernel_mode(v) ? pv->gs_base_kernel : pv->gs_base_user);
+    wrmsr(MSR_KERNEL_GS_BASE, in_kernel_mode(v) ? pv->gs_base_user : pv->gs_base_kernel);
+}
+
+/* --- the switch --- */
+
+static unsigned long idle_cr3;
+
+static void state_save(struct vcpu *v)
+{
+    v->arch.regs = *guest_regs();
+    segments_save(v);
+    fpu_save(v);
+    if (v->arch.pv.dr7_emul)
+        write_dr7(0);
+}
+
+static void state_load(struct vcpu *v)
+{
+    unsigned cpu = smp_processor_id();
+
+    cpumask_set_cpu(cpu, &v->domain->dirty_cpus);
+    cpumask_set_cpu(cpu, &v->dirty_cpu_mask);
+    *guest_regs() = v->arch.regs;
+    load_idle_gdt(); /* always mapped, whichever root is loaded */
+    mm_load_root(v);
+    pv_load_descriptor_tables(v);
+    segments_load(v);
+    fpu_load(v);
+    if (v->arch.pv.dr[7] & 0xff)
+        pv_load_debugregs(v);
+    cpu_write_cr4(v->domain->arch.vtsc ? cpu_info()->cr4 | CR4_TSD
+                                       : cpu_info()->cr4 & ~CR4_TSD);
+}
+
+static void leave_root(struct vcpu *prev)
+{
+    unsigned cpu = smp_processor_id();
+
+    cpumask_clear_cpu(cpu, &prev->dirty_cpu_mask);
+    if (current->domain != prev->domain)
+        cpumask_clear_cpu(cpu, &prev->domain->dirty_cpus);
+}
+
+void arch_context_switch(struct vcpu *prev, struct vcpu *next)
+{
+    struct cpu_info *info = cpu_info();
+
+    if (!prev->domain->is_idle)
+        state_save(prev);
+    info->current_vcpu = next;
+    if (next->domain->is_idle) {
+        uint16_t null = 0;
+
+        load_idle_gdt();
+        __asm__ volatile("lldt %0" ::"rm"(null));
+        write_cr3(idle_cr3);
+    } else
+        state_load(next);
+    if (!prev->domain->is_idle)
+        leave_root(prev);
+    sched_context_saved(prev);
+    if (next->domain->is_idle)
+        reset_stack_and_call(idle_loop);
+    arch_update_vcpu_time(next);
+    vcpu_update_runstate_area(next);
+    reset_stack_and_return();
+}
+
+void arch_continue_running(struct vcpu *v)
+{
+    if (v->domain->is_idle)
+        reset_stack_and_call(idle_loop);
+    reset_stack_and_return();
+}
+
+void arch_vcpu_kick(struct vcpu *v)
+{
+    /* If it runs here, the way back to the guest will look; elsewhere an interrupt makes it. */
+    if (READ_ONCE(v->is_running) && v->processor != smp_processor_id())
+        send_ipi(v->processor, VECTOR_EVENT_CHECK);
+}
+
+/* --- SYSCALL set-up --- */
+
+#define STUB_BYTES     64
+#define STUBS_PER_PAGE (PAGE_SIZE / STUB_BYTES)
+#define STUBS_VIRT     (HYP_VIRT_END - 0x200000UL)
+
+static uint8_t *stub_pages[DIV_ROUND_UP(NR_CPUS * 2, STUBS_PER_PAGE)];
+
+/*
+ * SYSCALL does not switch stacks, and GS is the guest's: so each CPU's entry point is code made
+ * for it.  It leaves rax in scratch[0], puts rsp into rax, and rsp at guest_regs.es.
+ */
+static unsigned long make_stub(unsigned n, void (*target)(void))
+{
+    uint8_t *p = stub_pages[n / STUBS_PER_PAGE] + n % STUBS_PER_PAGE * STUB_BYTES;
+    unsigned long va = STUBS_VIRT + (unsigned long)n * STUB_BYTES;
+    uint64_t scratch = (uint64_t)&cpu_info()->scratch[0], sp = (uint64_t)&guest_regs()->es;
+    int32_t rel;
+
+    *p++ = 0x48; /* movabs %rax, scratch */
+    *p++ = 0xa3;
+    memcpy(p, &scratch, 8);
+    p += 8;
+    *p++ = 0x48; /* mov %rsp, %rax */
+    *p++ = 0x89;
+    *p++ = 0xe0;
+    *p++ = 0x48; /* movabs $sp, %rsp */
+    *p++ = 0xbc;
+    memcpy(p, &sp, 8);
+    p += 8;
+    *p++ = 0xe9; /* jmp target */
+    rel = (int32_t)((long)target - (long)(va + 10 + 3 + 10 + 5));
+    memcpy(p, &rel, 4);
+    return va;
+}
+
+void pv_cpu_init(unsigned cpu)
+{
+    unsigned page = cpu * 2 / STUBS_PER_PAGE;
+
+    if (!stub_pages[page]) {
+        stub_pages[page] = alloc_page_virt();
+        if (!stub_pages[page] || map_hyp(STUBS_VIRT + page * PAGE_SIZE,
+                                         virt_to_mfn(stub_pages[page]), 1, HYP_RX))
+            panic("no memory for the SYSCALL entry of CPU %u", cpu);
+    }
+    pv_descriptors_cpu_init();
+    idle_cr3 = mfn_to_maddr(hyp_va_to_mfn((unsigned long)idle_pg_table));
+    /* SYSCALL: CS = HYP_CS, SS = HYP_CS + 8.  SYSRET: 64-bit CS = base + 16, SS = base + 8. */
+    wrmsr(MSR_STAR, (uint64_t)HYP_CS << 32 | 0xe023ULL << 48);
+    wrmsr(MSR_LSTAR, make_stub(cpu * 2, lstar_enter));
+    wrmsr(MSR_CSTAR, make_stub(cpu * 2 + 1, cstar_enter));
+    wrmsr(MSR_SFMASK, EFLAGS_IF | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT | EFLAGS_AC | EFLAGS_RF |
+                          EFLAGS_IOPL | EFLAGS_VM);
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
+}
+
+/* --- contexts --- */
+
+static bool context_ok(const struct vcpu_guest_context *c)
+{
+    if (!is_canonical(c->fs_base) || !is_canonical(c->gs_base_kernel) ||
+        !is_canonical(c->gs_base_user) || !is_canonical(c->ldt_base) || c->ldt_ents > 8192 ||
+        !pv_callback_ok(c->event_callback_eip) || !pv_callback_ok(c->failsafe_callback_eip) ||
+        !pv_callback_ok(c->syscall_callback_eip) || !is_canonical(c->user_regs.rip))
+        return false;
+    for (unsigned i = 0; i < 256; i++)
+        if (!pv_callback_ok(c->trap_ctxt[i].address))
+            return false;
+    return true;
+}
+
+static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
+{
+    struct pv_vcpu *pv = &v->arch.pv;
+    struct cpu_user_regs *regs = &v->arch.regs;
+
+    *regs = c->user_regs;
+    regs->cs = pv_fixup_selector(regs->cs);
+    regs->ss = pv_fixup_selector(regs->ss);
+    regs->rflags = (regs->rflags & ~(uint64_t)EFLAGS_GUEST_CLEAR) | EFLAGS_IF | EFLAGS_MBS;
+    regs->entry_vector = regs->error_code = 0;
+    pv->flags = (c->flags & VGCF_in_kernel ? PVF_KERNEL_MODE : 0) |
+                (c->flags & VGCF_failsafe_disables_events ? PVF_FAILSAFE_MASKS_EVENTS : 0) |
+                (c->flags & VGCF_syscall_disables_events ? PVF_SYSCALL_MASKS_EVENTS : 0);
+    memcpy(pv->trap_table, c->trap_ctxt, sizeof(c->trap_ctxt));
+    pv->event_callback = c->event_callback_eip;
+    pv->failsafe_callback = c->failsafe_callback_eip;
+    pv->syscall_callback = c->syscall_callback_eip;
+    pv->fs_base = c->fs_base;
+    pv->gs_base_kernel = c->gs_base_kernel;
+    pv->gs_base_user = c->gs_base_user;
+    pv->ctrlreg[0] = c->ctrlreg[0];
+    pv->ctrlreg[4] = c->ctrlreg[4];
+    if (c->flags & VGCF_i387_valid) {
+        memcpy(v->arch.fpu, &c->fpu_ctxt, sizeof(c->fpu_ctxt));
+        *(uint32_t *)((uint8_t *)v->arch.fpu + 24) &= 0xffff; /* MXCSR: reserved bits fault */
+        if (host_cpu.xcr0_max)
+            *(uint64_t *)((uint8_t *)v->arch.fpu + XSAVE_HEADER_OFF) = XCR0_X87 | XCR0_SSE;
+    }
+}
+
+int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
+{
+    struct domain *d = v->domain;
+    int ret;
+
+    if (!context_ok(c) || pv_set_kernel_stack(v, c->kernel_ss, c->kernel_sp))
+        return -EINVAL;
+    set_registers(v, c);
+    if (!v->is_initialised)
+        for (unsigned i = 0; i < 8; i++)
+            if (i != 4 && i != 5)
+                pv_set_debugreg(v, i, c->debugreg[i]);
+    if (c->gdt_ents > ARRAY_SIZE(v->arch.pv.gdt_frames) * 512)
+        return -EINVAL;
+    ret = pv_load_gdt(v, c->gdt_frames, c->gdt_ents);
+    if (ret)
+        return ret;
+    pv_set_ldt(v, c->ldt_base, c->ldt_ents);
+
+    ret = mm_set_root(v, _mfn(xen_cr3_to_pfn(c->ctrlreg[3])), false);
+    if (!ret && c->ctrlreg[1])
+        ret = mm_set_root(v, _mfn(xen_cr3_to_pfn(c->ctrlreg[1])), true);
+    if (ret)
+        return ret;
+    if (!v->vcpu_id)
+        d->vm_assist = c->vm_assist;
+    v->is_initialised = true;
+    if (c->flags & VGCF_online)
+        clear_bit(VPF_down, &v->pause_flags);
+    else
+        set_bit(VPF_down, &v->pause_flags);
+    return 0;
+}
+
+void arch_get_context(struct vcpu *v, struct vcpu_guest_context *c)
+{
+    const struct pv_vcpu *pv = &v->arch.pv;
+
+    memset(c, 0, sizeof(*c));
+    memcpy(&c->fpu_ctxt, v->arch.fpu, sizeof(c->fpu_ctxt));
+    c->flags = VGCF_i387_valid | (in_kernel_mode(v) ? VGCF_in_kernel : 0) |
+               (pv->flags & PVF_FAILSAFE_MASKS_EVENTS ? VGCF_failsafe_disables_events : 0) |
+               (pv->flags & PVF_SYSCALL_MASKS_EVENTS ? VGCF_syscall_disables_events : 0) |
+               (v->pause_flags & BIT(VPF_down) ? 0 : VGCF_online);
+    c->user_regs = v->arch.regs;
+    c->user_regs.rflags |= (uint64_t)pv->iopl << 12;
+    c->user_regs.entry_vector = 0;
+    memcpy(c->trap_ctxt, pv->trap_table, sizeof(c->trap_ctxt));
+    c->ldt_base = pv->ldt_base;
+    c->ldt_ents = pv->ldt_ents;
+    memcpy(c->gdt_frames, pv->gdt_frames, sizeof(pv->gdt_frames));
+    c->gdt_ents = pv->gdt_ents;
+    c->kernel_ss = pv->kernel_ss;
+    c->kernel_sp = pv->kernel_sp;
+    memcpy(c->ctrlreg, pv->ctrlreg, sizeof(c->ctrlreg));
+    c->ctrlreg[3] = v->arch.root_kernel ? xen_pfn_to_cr3(mfn_x(page_to_mfn(v->arch.root_kernel)))
+                                        : 0;
+    c->ctrlreg[1] = v->arch.root_user ? xen_pfn_to_cr3(mfn_x(page_to_mfn(v->arch.root_user))) : 0;
+    memcpy(c->debugreg, pv->dr, sizeof(c->debugreg));
+    c->event_callback_eip = pv->event_callback;
+    c->failsafe_callback_eip = pv->failsafe_callback;
+    c->syscall_callback_eip = pv->syscall_callback;
+    c->vm_assist = v->domain->vm_assist;
+    c->fs_base = pv->fs_base;
+    c->gs_base_kernel = pv->gs_base_kernel;
+    c->gs_base_user = pv->gs_base_user;
+}
+
+void arch_dump_vcpu(struct vcpu *v)
+{
+    const struct cpu_user_regs *r = v == current ? guest_regs() : &v->arch.regs;
+    uint64_t stack[8];
+
+    printk("d%uv%u: rip %04x:%016lx rsp %04x:%016lx rflags %lx %s\n", v->domain->id, v->vcpu_id,
+           r->cs, (unsigned long)r->rip, r->ss, (unsigned long)r->rsp, (unsigned long)r->rflags,
+           in_kernel_mode(v) ? "(guest kernel)" : "(guest user)");
+    printk("  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", (unsigned long)r->rax,
+           (unsigned long)r->rbx, (unsigned long)r->rcx, (unsigned long)r->rdx);
+    printk("  rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", (unsigned long)r->rsi,
+           (unsigned long)r->rdi, (unsigned long)r->rbp, (unsigned long)r->r8);
+    printk("  r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", (unsigned long)r->r9,
+           (unsigned long)r->r10, (unsigned long)r->r11, (unsigned long)r->r12);
+    printk("  r13 %016lx r14 %016lx r15 %016lx cr2 %016lx\n", (unsigned long)r->r13,
+           (unsigned long)r->r14, (unsigned long)r->r15, v->arch.pv.ctrlreg[2]);
+    printk("  cr3 %016lx user cr3 %016lx fs %016lx gs %016lx/%016lx\n", v->arch.pv.kernel_cr3,
+           v->arch.pv.user_cr3, v->arch.pv.fs_base, v->arch.pv.gs_base_kernel,
+           v->arch.pv.gs_base_user);
+    if (v != current || copy_from_guest(stack, r->rsp, sizeof(stack)))
+        return;
+    printk("  stack:");
+    for (unsigned i = 0; i < ARRAY_SIZE(stack); i++)
+        printk(" %016lx", (unsigned long)stack[i]);
+    printk("\n");
+}
+
+/* --- life --- */
+
+static int pv_domain_create(struct domain *d, const struct xen_domctl_createdomain *cfg)
+{
+    (void)cfg;
+    return d->is_idle || d->is_hvm ? 0 : pv_perdomain_create(d);
+}
+
+static int pv_vcpu_create(struct vcpu *v)
+{
+    struct pv_vcpu *pv = &v->arch.pv;
+    void *fpu;
+
+    if (v->domain->is_idle)
+        return 0;
+    pv->trap_table = xzalloc_array(struct trap_info, 256);
+    fpu = xzalloc_bytes(1, fpu_size() + 64);
+    if (!pv->trap_table || !fpu) {
+        xfree(fpu);
+        return -ENOMEM;
+    }
+    v->arch.fpu_alloc = fpu;
+    v->arch.fpu = (void *)(((uintptr_t)fpu + 63) & ~63UL);
+    v->arch.xcr0 = XCR0_X87 | XCR0_SSE | host_cpu.xcr0_max;
+    pv_fpu_init(v);
+    pv->dr[6] = 0xffff0ff0;
+    pv->dr[7] = 0x400;
+    pv->ctrlreg[0] = CR0_PE | CR0_ET | CR0_PG;
+    pv->flags = PVF_KERNEL_MODE;
+    return pv_perdomain_vcpu(v);
+}
+
+static void pv_vcpu_free(struct vcpu *v)
+{
+    xfree(v->arch.pv.trap_table);
+    xfree(v->arch.fpu_alloc);
+    xfree(v->arch.pv.iobmp);
+}
+
+static void pv_vcpu_reset(struct vcpu *v)
+{
+    struct pv_vcpu *pv = &v->arch.pv;
+
+    pv_drop_gdt(v);
+    pv_set_ldt(v, 0, 0);
+    memset(pv->trap_table, 0, 256 * sizeof(*pv->trap_table));
+    pv->syscall_callback = pv->syscall32_callback = pv->event_callback = 0;
+    pv->failsafe_callback = 0;
+    pv->flags = PVF_KERNEL_MODE;
+    pv_fpu_init(v);
+}
+
+static int pv_relinquish(struct domain *d)
+{
+    struct vcpu *v;
+
+    for_each_vcpu(d, v) {
+        pv_drop_gdt(v);
+        pv_drop_ldt(v);
+    }
+    return 0;
+}
+
+static void pv_domain_free(struct domain *d)
+{
+    pv_perdomain_free(d);
+}
+
+DEFINE_UNIT(pv, .name = "pv", .level = UNIT_ARCH, .domain_create = pv_domain_create,
+            .relinquish = pv_relinquish, .domain_free = pv_domain_free,
+            .vcpu_create = pv_vcpu_create, .vcpu_reset = pv_vcpu_reset,
+            .vcpu_free = pv_vcpu_free);

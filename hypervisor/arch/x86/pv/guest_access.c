@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Guest memory (hypercall/guest_access.h) of PV guests: through the page tables that are loaded,
+ * which are current's kernel tables during a hypercall.  This file alone opens SMAP for C code.
+ */
+#include "hypercall/guest_access.h"
+#include "asm/cpufeature.h"
+#include "asm/extable.h"
+#include "asm/layout.h"
+#include "asm/regs.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "pv.h"
+
+/* One of three-byte instructions at `rel`, see entry.S. */
+struct smap_site {
+    int32_t rel;
+    int32_t kind; /* 0: stac, 1: clac */
+};
+extern const struct smap_site __smap_sites_start[], __smap_sites_end[];
+
+#define SMAP_SITE(kind)                                                                            \
+    "771: .byte 0x0f, 0x1f, 0x00\n\t"                                                              \
+    ".pushsection .smap_sites, \"a\"\n\t"                                                          \
+    ".balign 4\n\t"                                                                                \
+    ".long 771b - ., " #kind "\n\t"                                                                \
+    ".popsection\n\t"
+
+/*
+ * On a CPU with SMAP: turns the no-ops at entry and around guest accesses into STAC and CLAC.
+ * Boot CPU, before the others run; the text may be read-only already.
+ */
+void __init pv_patch_smap_sites(void)
+{
+    unsigned long cr0 = read_cr0();
+
+    if (!cpu_has(SMAP))
+        return;
+    write_cr0(cr0 & ~CR0_WP);
+    for (const struct smap_site *s = __smap_sites_start; s < __smap_sites_end; s++) {
+        volatile uint8_t *site = (volatile uint8_t *)&s->rel + s->rel;
+
+        site[0] = 0x0f;
+        site[1] = 0x01;
+        site[2] = s->kind ? 0xca : 0xcb;
+    }
+    write_cr0(cr0);
+}
+
+/*
+ * [addr, addr + len) lies outside the hypervisor's part of the address space.  Addresses that are
+ * not canonical fault when touched.
+ */
+static inline bool access_ok(uint64_t addr, size_t len)
+{
+    uint64_t end;
+
+    if (__builtin_add_overflow(addr, (uint64_t)len, &end))
+        return false;
+    return end <= M2P_RO_VIRT || addr >= DIRECTMAP_VIRT_END;
+}
+
+/* Copies, and returns the number of bytes left when an access faulted. */
+static size_t copy_fixup(void *dst, const void *src, size_t len)
+{
+    size_t words = len / 8, rest = len % 8;
+
+    __asm__ volatile(SMAP_SITE(0)
+                     "1: rep movsq\n\t"
+                     "   mov %[rest], %[words]\n\t"
+                     "2: rep movsb\n\t"
+                     "   jmp 4f\n\t"
+                     "3: lea (%[rest], %[words], 8), %[words]\n\t"
+                     "4:\n\t" SMAP_SITE(1) _ASM_EXTABLE(1b, 3b) _ASM_EXTABLE(2b, 4b)
+                     : [words] "+c"(words), "+D"(dst), "+S"(src)
+                     : [rest] "r"(rest)
+                     : "memory", "cc");
+    return words;
+}
+
+/* One word, for the common small arguments. */
+static inline bool load_word(uint64_t *val, const void *addr)
+{
+    uint64_t v = 0;
+    int err = -EFAULT;
+
+    __asm__ volatile(SMAP_SITE(0) "1: mov (%[addr]), %[v]\n\t"
+                                  "   xor %[err], %[err]\n\t"
+                                  "2:\n\t" SMAP_SITE(1) _ASM_EXTABLE(1b, 2b)
+                     : [v] "+r"(v), [err] "+r"(err)
+                     : [addr] "r"(addr)
+                     : "memory", "cc");
+    *val = v;
+    return !err;
+}
+
+size_t raw_copy_from_guest(void *dst, uint64_t addr, size_t len)
+{
+    if (unlikely(!access_ok(addr, len)))
+        return len;
+    return copy_fixup(dst, (const void *)addr, len);
+}
+
+size_t raw_copy_to_guest(uint64_t addr, const void *src, size_t len)
+{
+    if (unlikely(!access_ok(addr, len)))
+        return len;
+    return copy_fixup((void *)addr, src, len);
+}
+
+int copy_from_guest(void *dst, uint64_t addr, size_t len)
+{
+    if (len == 8 && likely(access_ok(addr, 8)))
+        return load_word(dst, (const void *)addr) ? 0 : -EFAULT;
+    return raw_copy_from_guest(dst, addr, len) ? -EFAULT : 0;
+}
+
+int copy_to_guest(uint64_t addr, const void *src, size_t len)
+{
+    return raw_copy_to_guest(addr, src, len) ? -EFAULT : 0;
+}
+
+int clear_guest(uint64_t addr, size_t len)
+{
+    static const uint8_t zeros[256];
+
+    while (len) {
+        size_t n = min(len, sizeof(zeros));
+
+        if (raw_copy_to_guest(addr, zeros, n))
+            return -EFAULT;
+        addr += n;
+        len -= n;
+    }
+    return 0;
+}

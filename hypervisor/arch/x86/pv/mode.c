@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Guest kernel and guest user: the iret hypercall in its general form (entry.S has the usual
+ * case), the kernel stack, segment bases, the FPU's task-switched bit.
+ */
+#include "arch/x86/mm/mm.h"
+#include "asm/layout.h"
+#include "asm/msr.h"
+#include "asm/regs.h"
+#include "hypercall/guest_access.h"
+#include "hypercall/handlers.h"
+#include "lib/errno.h"
+#include "pv.h"
+
+#define X86_EFLAGS_IF    0x200UL
+#define X86_EFLAGS_IOPL  0x3000UL
+#define X86_EFLAGS_VM    0x20000UL
+#define TRAP_SYSCALL     0x100u
+
+/* iret (xen-x86_64.h, struct iret_context): the frame is on the caller's stack. */
+long do_iret(void)
+{
+    struct vcpu *v = current;
+    struct cpu_user_regs *regs = guest_regs();
+    struct iret_context f;
+
+    if (copy_from_guest(&f, regs->rsp, sizeof(f))) {
+        domain_crash(v->domain, "vcpu %u: iret with a bad stack %#lx", v->vcpu_id,
+                     (unsigned long)regs->rsp);
+        return 0;
+    }
+    if ((f.cs & 3) == 3) {
+        if (!v->arch.pv.user_cr3) {
+            domain_crash(v->domain, "vcpu %u: iret to user mode without user page tables",
+                         v->vcpu_id);
+            return 0;
+        }
+        toggle_guest_mode(v);
+    }
+    regs->rip = f.rip;
+    regs->cs = pv_fixup_selector(f.cs);
+    regs->rflags = (f.rflags & ~(X86_EFLAGS_IOPL | X86_EFLAGS_VM)) | X86_EFLAGS_IF;
+    regs->rsp = f.rsp;
+    regs->ss = pv_fixup_selector(f.ss);
+    if (!(f.flags & VGCF_in_syscall)) {
+        regs->entry_vector &= ~TRAP_SYSCALL;
+        regs->r11 = f.r11;
+        regs->rcx = f.rcx;
+    }
+    v->info->evtchn_upcall_mask = !(f.rflags & X86_EFLAGS_IF);
+    v->arch.pv.async &= ~(unsigned long)(PVA_NMI_MASKED | PVA_MCE_MASKED);
+    return f.rax;
+}
+
+int pv_set_kernel_stack(struct vcpu *v, unsigned long ss, unsigned long sp)
+{
+    /* Frames are written below sp without a further check (entry.S): all of it must be outside. */
+    if (!is_canonical(sp) || (sp - 128 < DIRECTMAP_VIRT_END && sp > M2P_RO_VIRT))
+        return -EINVAL;
+    v->arch.pv.kernel_ss = pv_fixup_selector(ss);
+    v->arch.pv.kernel_sp = sp & ~15UL;
+    return 0;
+}
+
+/* stack_switch: the stack on which guest user enters guest kernel. */
+long do_stack_switch(unsigned long ss, unsigned long sp)
+{
+    return pv_set_kernel_stack(current, ss, sp);
+}
+
+/* set_segment_base (xen-x86_64.h, SEGBASE_*) */
+long do_set_segment_base(unsigned long which, unsigned long base)
+{
+    struct pv_vcpu *pv = &current->arch.pv;
+
+    switch (which) {
+    case SEGBASE_FS:
+        if (!is_canonical(base))
+            return -EINVAL;
+        pv->fs_base = base;
+        wrmsr(MSR_FS_BASE, base);
+        return 0;
+    case SEGBASE_GS_USER: /* the caller is the kernel: the user's is the shadow */
+        if (!is_canonical(base))
+            return -EINVAL;
+        pv->gs_base_user = base;
+        wrmsr(MSR_KERNEL_GS_BASE, base);
+        return 0;
+    case SEGBASE_GS_KERNEL:
+        if (!is_canonical(base))
+            return -EINVAL;
+        pv->gs_base_kernel = base;
+        wrmsr(MSR_GS_BASE, base);
+        return 0;
+    case SEGBASE_GS_USER_SEL:
+        /* Loads the selector as the user would find it: in the user's half of SWAPGS. */
+        __asm__ volatile("swapgs\n\t"
+                         "1: mov %k0, %%gs\n\t"
+                         "2: mfence; swapgs\n\t"
+                         ".pushsection .fixup, \"ax\"\n\t"
+                         "3: xor %k0, %k0\n\t"
+                         "   jmp 1b\n\t"
+                         ".popsection\n\t" _ASM_EXTABLE(1b, 3b)
+                         : "+r"(base)
+                         :
+                         : "memory", "cc");
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* fpu_taskswitch: CR0.TS of the guest. */
+long do_fpu_taskswitch(unsigned long set)
+{
+    struct pv_vcpu *pv = &current->arch.pv;
+
+    if (set) {
+        pv->flags |= PVF_FPU_TS;
+        write_cr0(read_cr0() | CR0_TS);
+    } else {
+        pv->flags &= ~(unsigned long)PVF_FPU_TS;
+        clts();
+    }
+    return 0;
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/*
+ * PV guests on x86: what the files of this room, and the rest of arch/x86, call.
+ *
+ * A 64-bit PV guest runs wholly in ring 3, kernel and user with an address space (L4 root) each.
+ * The hypervisor flips between the two (PVF_KERNEL_MODE in pv.flags) at system calls, exceptions,
+ * events and the iret hypercall.  GS has two bases in the same way, exchanged by SWAPGS.
+ */
+#pragma once
+#include "domain/domain.h"
+
+/* --- bounce.c: frames on the guest kernel's stack --- */
+#define BOUNCE_ERROR_CODE 0x1 /* the frame has one */
+#define BOUNCE_MASK       0x2 /* event delivery is masked while the handler runs */
+#define BOUNCE_FAILSAFE   0x4 /* the frame has the four data selectors */
+/* Makes v (current) continue at `handler` in guest kernel mode.  False: it was crashed. */
+bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error, unsigned flags);
+/* Delivers exception vec by the guest's trap table.  cr2 goes to vcpu_info for vector 14. */
+void pv_inject_exception(struct cpu_user_regs *regs, unsigned vec, uint32_t error);
+void pv_inject_page_fault(struct cpu_user_regs *regs, unsigned long addr, uint32_t error);
+void pv_inject_interrupt(struct cpu_user_regs *regs, unsigned vec); /* `int n` */
+
+/* --- descriptors.c --- */
+int pv_perdomain_create(struct domain *d);
+int pv_perdomain_vcpu(struct vcpu *v);
+void pv_perdomain_free(struct domain *d);
+void pv_set_ldt(struct vcpu *v, unsigned long base, unsigned ents);
+void pv_drop_gdt(struct vcpu *v);
+bool pv_drop_ldt(struct vcpu *v); /* unmaps what was touched; true if anything was */
+int pv_load_gdt(struct vcpu *v, const unsigned long *frames, unsigned ents);
+bool pv_check_descriptor(const struct domain *d, uint64_t *desc);
+void pv_descriptors_cpu_init(void);
+/* Frame behind an address of our own (image, direct map, ...), by our own tables. */
+mfn_t hyp_va_to_mfn(unsigned long va);
+/* The LDT page that the fault at addr (in the per-domain area) asks for; true: mapped, retry. */
+bool pv_map_ldt_page(struct vcpu *v, unsigned long offset, struct cpu_user_regs *regs);
+void pv_load_descriptor_tables(struct vcpu *v); /* context switch */
+/* A code selector the guest may return to with our blessing: forces RPL 3. */
+static inline uint16_t pv_fixup_selector(uint16_t sel)
+{
+    return sel | 3;
+}
+
+/* --- callback.c --- */
+bool pv_callback_ok(unsigned long addr); /* canonical, outside the hypervisor */
+
+/* --- privop.c --- */
+/* #GP in guest code: emulates what a PV guest is allowed.  True: done (or another fault raised). */
+bool pv_emulate_privileged_op(struct cpu_user_regs *regs);
+/* #UD: the forced-emulation prefix.  True: done. */
+bool pv_emulate_invalid_op(struct cpu_user_regs *regs);
+/* #GP by IN/OUT.. is part of the above; may the guest use ports [port, port + bytes)? */
+bool pv_port_allowed(const struct vcpu *v, const struct cpu_user_regs *regs, unsigned port,
+                     unsigned bytes);
+
+/* --- debugreg.c --- */
+long pv_set_debugreg(struct vcpu *v, unsigned reg, unsigned long value);
+void pv_load_debugregs(const struct vcpu *v);
+
+/* --- context.c --- */
+void pv_fpu_init(struct vcpu *v);
+
+/* SYSCALL of the CPU that calls: its stub and MSRs.  After its stack is known. */
+void pv_cpu_init(unsigned cpu);
+/* SMAP: see guest_access.c.  Boot CPU. */
+void pv_patch_smap_sites(void);
+/* The dom0 builder: dom0_build.c. */
+struct boot_module;
+void dom0_construct(const struct boot_module *kernel, const struct boot_module *initrd,
+                    const char *cmdline);
+
+/* --- mode.c --- */
+/* The stack of stack_switch; -EINVAL if frames on it could reach the hypervisor. */
+int pv_set_kernel_stack(struct vcpu *v, unsigned long ss, unsigned long sp);
+
+/* --- from entry.S --- */
+void do_exception(struct cpu_user_regs *regs);
+bool pv_exit_work(struct cpu_user_regs *regs);
+void pv_no_kernel_stack(struct cpu_user_regs *regs);
+void pv_syscall_no_callback(struct cpu_user_regs *regs);
+void pv_syscall32(struct cpu_user_regs *regs);
+void pv_iret_failed(struct cpu_user_regs *regs);
+void ret_to_guest(void) __noreturn;
+void reset_stack_and_return(void) __noreturn;
+void reset_stack_and_call(void (*fn)(void)) __noreturn;
+void lstar_enter(void);
+void cstar_enter(void);
+
+static inline bool guest_mode(const struct cpu_user_regs *regs)
+{
+    return regs->cs & 3;
+}
+
+static inline bool in_kernel_mode(const struct vcpu *v)
+{
+    return v->arch.pv.flags & PVF_KERNEL_MODE;
+}
+
+static inline bool is_canonical(unsigned long addr)
+{
+    return (long)(addr << 16) >> 16 == (long)addr;
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Exceptions: ours stop the machine unless a fix-up was registered; a PV guest's are emulated,
+ * repaired behind its back, or handed to its kernel.  And what happens on the way back to a guest.
+ */
+#include "arch/x86/mm/mm.h"
+#include "asm/cpufeature.h"
+#include "asm/extable.h"
+#include "asm/layout.h"
+#include "asm/regs.h"
+#include "hypercall/guest_access.h"
+#include "kernel/console.h"
+#include "kernel/panic.h"
+#include "kernel/softirq.h"
+#include "pv.h"
+
+enum {
+    VEC_DB = 1,
+    VEC_NMI = 2,
+    VEC_NM = 7,
+    VEC_UD = 6,
+    VEC_DF = 8,
+    VEC_GP = 13,
+    VEC_PF = 14,
+    VEC_MC = 18,
+    VEC_INT80 = 0x80
+};
+#define PFEC_PRESENT  0x1u
+#define PFEC_WRITE    0x2u
+#define PFEC_USER     0x4u
+#define PFEC_RESERVED 0x8u
+#define X86_EFLAGS_TF 0x100
+
+static const char *const exception_names[] = {
+    "divide error",   "debug",        "NMI",          "breakpoint",        "overflow",
+    "bounds",         "invalid opcode", "no FPU",     "double fault",      "coprocessor overrun",
+    "invalid TSS",    "no segment",   "stack fault",  "general protection", "page fault",
+    "reserved",       "FPU error",    "alignment",    "machine check",     "SIMD error"};
+
+/* A fault in the hypervisor itself. */
+static void hypervisor_exception(struct cpu_user_regs *regs, unsigned vec)
+{
+    unsigned long fixup;
+
+    switch (vec) {
+    case VEC_NMI:
+        return; /* another CPU's panic, or a stray one: nothing to do */
+    case VEC_DB:
+        /* A guest's breakpoint that hit while MOV SS held it back, or single step into SYSCALL. */
+        regs->rflags &= ~(uint64_t)X86_EFLAGS_TF;
+        write_dr6(0xffff0ff0);
+        return;
+    case VEC_DF:
+    case VEC_MC:
+        break;
+    case VEC_PF: {
+        unsigned long addr = read_cr2();
+
+        if (addr - PERDOMAIN_VIRT < (1UL << 39) && !(regs->error_code & PFEC_RESERVED) &&
+            pv_map_ldt_page(current, addr - PERDOMAIN_VIRT, NULL))
+            return;
+    } /* fall through */
+    default:
+        fixup = search_exception_table(regs->rip);
+        if (likely(fixup)) {
+            regs->rip = fixup;
+            return;
+        }
+    }
+    panic_regs(regs, "%s (vector %u, error code %#x) in the hypervisor, cr2 %#lx",
+               vec < ARRAY_SIZE(exception_names) ? exception_names[vec] : "exception", vec,
+               regs->error_code, read_cr2());
+}
+
+static void guest_page_fault(struct cpu_user_regs *regs)
+{
+    struct vcpu *v = current;
+    unsigned long addr = read_cr2();
+    uint32_t error = regs->error_code;
+
+    local_irq_enable();
+    if (unlikely(error & PFEC_RESERVED)) {
+        domain_crash(v->domain, "reserved bit set in a page table at %#lx", addr);
+        return;
+    }
+    if (unlikely(addr - PERDOMAIN_VIRT < (1UL << 39)) && !(error & PFEC_PRESENT) &&
+        pv_map_ldt_page(v, addr - PERDOMAIN_VIRT, regs))
+        return;
+    if ((error & (PFEC_PRESENT | PFEC_WRITE)) == (PFEC_PRESENT | PFEC_WRITE) &&
+        in_kernel_mode(v) && mm_try_ptwr_fault(v, addr, regs))
+        return;
+    pv_inject_page_fault(regs, addr, error);
+}
+
+/*
+ * `int n` through a gate the guest may not use in the real IDT, which is all but 3, 4 and 0x80:
+ * the guest's own table decides.  The instruction is looked at, since not every CPU reports the
+ * vector in the error code as the manual says.
+ */
+static bool guest_software_interrupt(struct cpu_user_regs *regs)
+{
+    struct vcpu *v = current;
+    const struct trap_info *t;
+    uint8_t insn[2];
+
+    if ((regs->error_code & 7) != 2 || copy_from_guest(insn, regs->rip, 2) || insn[0] != 0xcd)
+        return false;
+    t = &v->arch.pv.trap_table[insn[1]];
+    if (!t->address || TI_GET_DPL(t) < (in_kernel_mode(v) ? 1 : 3))
+        return false;
+    regs->rip += 2;
+    pv_inject_interrupt(regs, insn[1]);
+    return true;
+}
+
+static void guest_int80(struct cpu_user_regs *regs)
+{
+    const struct trap_info *t = &current->arch.pv.trap_table[VEC_INT80];
+
+    if (t->address && TI_GET_DPL(t) >= (in_kernel_mode(current) ? 1 : 3))
+        pv_inject_interrupt(regs, VEC_INT80);
+    else {
+        regs->rip -= 2;
+        pv_inject_exception(regs, VEC_GP, VEC_INT80 * 8 + 2);
+    }
+}
+
+static void guest_debug(struct cpu_user_regs *regs)
+{
+    unsigned long dr6 = read_dr6();
+
+    write_dr6(0xffff0ff0);
+    current->arch.pv.dr[6] = (current->arch.pv.dr[6] & ~0xfUL) | dr6;
+    local_irq_enable();
+    pv_inject_exception(regs, VEC_DB, 0);
+}
+
+static void guest_exception(struct cpu_user_regs *regs, unsigned vec)
+{
+    switch (vec) {
+    case VEC_PF:
+        guest_page_fault(regs);
+        return;
+    case VEC_NMI:
+        return;
+    case VEC_DB:
+        guest_debug(regs);
+        return;
+    case VEC_DF:
+    case VEC_MC:
+        panic_regs(regs, "%s (guest running)", exception_names[vec]);
+    case VEC_NM:
+        current->arch.pv.flags &= ~(unsigned long)PVF_FPU_TS;
+        clts();
+        break;
+    case VEC_INT80:
+        local_irq_enable();
+        guest_int80(regs);
+        return;
+    case VEC_UD:
+        local_irq_enable();
+        if (pv_emulate_invalid_op(regs))
+            return;
+        break;
+    case VEC_GP:
+        local_irq_enable();
+        if (guest_software_interrupt(regs) ||
+            (!regs->error_code && pv_emulate_privileged_op(regs)))
+            return;
+        break;
+    default:
+        break;
+    }
+    local_irq_enable();
+    pv_inject_exception(regs, vec, regs->error_code);
+}
+
+/* From entry.S, interrupts off. */
+void do_exception(struct cpu_user_regs *regs)
+{
+    unsigned vec = regs->entry_vector & 0xff;
+
+    if (likely(guest_mode(regs)))
+        guest_exception(regs, vec);
+    else
+        hypervisor_exception(regs, vec);
+}
+
+/* NMIs and machine checks that wait for the guest to be ready for them. */
+static bool deliver_async(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    struct pv_vcpu *pv = &v->arch.pv;
+
+    if ((pv->async & (PVA_NMI_PENDING | PVA_NMI_MASKED)) == PVA_NMI_PENDING &&
+        pv->trap_table[VEC_NMI].address) {
+        pv->async = (pv->async & ~(unsigned long)PVA_NMI_PENDING) | PVA_NMI_MASKED;
+        pv_inject_exception(regs, VEC_NMI, 0);
+        return true;
+    }
+    return false;
+}
+
+/* May the guest be resumed by SYSRET, which takes rip and rflags from rcx and r11? */
+static bool sysret_will_do(const struct cpu_user_regs *regs)
+{
+    return (regs->entry_vector & 0x100) && regs->cs == 0xe033 && regs->ss == 0xe02b &&
+           (regs->rip >> 47) - 1 >= 0x1ffff - 1 && !(regs->rflags & (0x10000 | 0x100 | 0x20000));
+}
+
+/*
+ * The last thing before a guest runs: softirqs (which may switch to another vcpu and not return),
+ * then whatever the guest is to be told.  Returns with interrupts off.
+ */
+bool pv_exit_work(struct cpu_user_regs *regs)
+{
+    for (;;) {
+        struct vcpu *v = current;
+
+        local_irq_disable();
+        if (unlikely(softirq_pending(smp_processor_id()))) {
+            local_irq_enable();
+            do_softirq();
+            continue;
+        }
+        if (unlikely(v->arch.pv.async) && deliver_async(v, regs))
+            continue;
+        if (v->info->evtchn_upcall_pending && !v->info->evtchn_upcall_mask) {
+            local_irq_enable();
+            pv_bounce(regs, v->arch.pv.event_callback, 0, BOUNCE_MASK);
+            continue;
+        }
+        return sysret_will_do(regs);
+    }
+}
+
+void pv_no_kernel_stack(struct cpu_user_regs *regs)
+{
+    struct vcpu *v = current;
+
+    (void)regs;
+    local_irq_enable();
+    domain_crash(v->domain, "vcpu %u: no kernel stack at %#lx for a system call", v->vcpu_id,
+                 v->arch.pv.kernel_sp);
+}
+
+/* SYSCALL by a guest whose kernel has not asked for it: as on a CPU with EFER.SCE clear. */
+void pv_syscall_no_callback(struct cpu_user_regs *regs)
+{
+    local_irq_enable();
+    regs->rip -= 2;
+    pv_inject_exception(regs, VEC_UD, 0);
+}
+
+void pv_syscall32(struct cpu_user_regs *regs)
+{
+    struct pv_vcpu *pv = &current->arch.pv;
+
+    if (in_kernel_mode(current) || !pv->syscall32_callback) {
+        pv_syscall_no_callback(regs);
+        return;
+    }
+    pv_bounce(regs, pv->syscall32_callback, 0,
+              pv->flags & PVF_SYSCALL32_MASKS_EVENTS ? BOUNCE_MASK : 0);
+}
+
+/* IRET would not take the frame the guest asked for: its failsafe callback is told (callback.h). */
+void pv_iret_failed(struct cpu_user_regs *regs)
+{
+    struct pv_vcpu *pv = &current->arch.pv;
+
+    local_irq_enable();
+    regs->entry_vector = 0;
+    if (pv->failsafe_callback)
+        pv_bounce(regs, pv->failsafe_callback, 0,
+                  BOUNCE_FAILSAFE | (pv->flags & PVF_FAILSAFE_MASKS_EVENTS ? BOUNCE_MASK : 0));
+    else
+        domain_crash(current->domain, "vcpu %u: bad return to %04x:%#lx and no failsafe callback",
+                     current->vcpu_id, regs->cs, (unsigned long)regs->rip);
+}
