@@ -5,6 +5,7 @@
  * Any hook may be NULL.
  */
 #pragma once
+#include <stdbool.h>
 #include "lib/compiler.h"
 
 struct domain;
@@ -13,7 +14,8 @@ struct xen_domctl_createdomain;
 
 struct unit {
     const char *name;
-    int level; /* lower first: UNIT_* */
+    int level;     /* lower first: UNIT_* */
+    bool idle_too; /* domain and vcpu hooks also run for the idle domain */
     int (*domain_create)(struct domain *d, const struct xen_domctl_createdomain *cfg);
     /* Drops what d holds; idempotent; -ERESTART if preempted. */
     int (*relinquish)(struct domain *d);
