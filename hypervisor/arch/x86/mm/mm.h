@@ -96,4 +96,7 @@ void unmap_hyp(unsigned long va, unsigned long nr);
 void *ioremap(maddr_t addr, size_t len);
 void *ioremap_wc(maddr_t addr, size_t len);
 void iounmap(void *va, size_t len);
+/* Addresses for map_hyp(): nr pages (and an unmapped one behind), or 0. */
+unsigned long vmap_alloc(unsigned long nr);
+void vmap_free(unsigned long va, unsigned long nr);
 extern uint64_t idle_pg_table[512]; /* the root that all others copy slots 256..271 from */

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/* Between the files of arch/x86/mm that deal with guests' page tables. */
+#pragma once
+#include "arch/x86/asm/page.h"
+#include "arch/x86/mm/mm.h"
+#include "domain/domain.h"
+#include "lib/errno.h"
+
+#define GUEST_SLOT_FIRST_HYP 256
+#define GUEST_SLOT_LAST_HYP  271
+
+/* May a guest's L4 entry number i hold something of its own? */
+static inline bool guest_l4_slot(unsigned i)
+{
+    return i < GUEST_SLOT_FIRST_HYP || i > GUEST_SLOT_LAST_HYP;
+}
+
+/* Canonical, and outside the hypervisor's part of the address space, all of it. */
+static inline bool guest_range(unsigned long va, unsigned long len)
+{
+    unsigned long last = va + len - 1;
+
+    return last >= va && (last < 1UL << 47 || va >= HYPERVISOR_VIRT_END);
+}
+
+static inline uint64_t pgt_type(uint64_t t)
+{
+    return t & PGT_type_mask;
+}
+
+static inline uint32_t pgt_count(uint64_t t)
+{
+    return t & PGT_count_mask;
+}
+
+static inline unsigned pgt_entries(uint64_t t)
+{
+    return (t & PGT_entries_mask) >> PGT_entries_shift;
+}
+
+static inline bool pgt_is_table(uint64_t type)
+{
+    return type >= PGT_l1 && type <= PGT_l4;
+}
+
+/* The page_info of a frame that a guest named, or NULL; clamped against speculation. */
+static inline struct page_info *guest_frame(uint64_t mfn)
+{
+    if (unlikely(mfn >= max_page))
+        return NULL;
+    return mfn_to_page(_mfn(index_nospec(mfn, max_page)));
+}
+
+/* --- types.c --- */
+int get_type(struct page_info *pg, uint64_t type, bool preempt);
+/* 0, or -ERESTART: the type reference is gone all the same, but pg is left partial. */
+int put_type(struct page_info *pg, bool preempt);
+/* A further reference of a type that the page has already; false: it has not (or too many). */
+bool get_type_existing(struct page_info *pg, uint64_t type);
+/* Undoes what an interrupted validation or undoing has left: 0, -ERESTART. */
+int finish_partial(struct page_info *pg, bool preempt);
+/* Drops a table's type and page reference; what is left to do is remembered for v. */
+void put_table(struct vcpu *v, struct page_info *pg);
+
+/*
+ * An L1 table is locked for as long as one entry is changed.  It stays a validated L1 table until
+ * it is unlocked, and so keeps its owner; nobody else changes entries (but the CPU sets accessed
+ * and dirty bits).
+ * False: it is not a validated L1 table.
+ */
+static inline bool l1_lock(struct page_info *pg)
+{
+    uint64_t t = READ_ONCE(pg->type);
+
+    for (;;) {
+        if (unlikely((t & (PGT_type_mask | PGT_validated)) != (PGT_l1 | PGT_validated)))
+            return false;
+        if (unlikely(t & PGT_locked)) {
+            cpu_relax();
+            t = READ_ONCE(pg->type);
+            continue;
+        }
+        if (likely(__atomic_compare_exchange_n(&pg->type, &t, t | PGT_locked, false,
+                                               __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+            return true;
+    }
+}
+
+/* delta: by how many the present entries have become more. */
+static inline void l1_unlock(struct page_info *pg, long delta)
+{
+    __atomic_fetch_add(&pg->type, ((uint64_t)delta << PGT_entries_shift) - PGT_locked,
+                       __ATOMIC_RELEASE);
+}
+
+/* --- validate.c --- */
+/* What a present entry may be, and what it becomes (user bit, no global bit). */
+static inline uint64_t adjust_entry(uint64_t e)
+{
+    return e & PTE_PRESENT ? (e | PTE_USER) & ~PTE_GLOBAL : e;
+}
+
+/* Bits that change nothing that references depend on. */
+#define L1_HARMLESS                                                                                \
+    (PTE_NX | PTE_AVAIL | PTE_AVAIL_HIGH | PTE_ACCESSED | PTE_DIRTY | PTE_USER | PTE_GLOBAL)
+#define DIR_HARMLESS   (L1_HARMLESS | PTE_RW)
+#define PTE_AVAIL      (7ULL << 9)
+#define PTE_AVAIL_HIGH (0x7ffULL << 52)
+#define PTE_CACHE      (PTE_PWT | PTE_PCD | PTE_PAT)
+#define DIR_DISALLOWED (PTE_PWT | PTE_PCD | PTE_PSE | PTE_GLOBAL)
+
+extern uint64_t mm_mfn_limit;         /* one more than the highest frame the CPU can address */
+extern bool mm_refuse_unsafe_entries; /* the CPU has L1TF: absent entries must not name RAM */
+/* May be written as it is: nothing that a CPU with L1TF would speculate on. */
+static inline bool absent_entry_ok(uint64_t e)
+{
+    return likely(!e || !mm_refuse_unsafe_entries) || (e & PTE_ADDR) >> PAGE_SHIFT >= max_page;
+}
+
+/*
+ * References for a present entry of an L1 table of table_owner that maps a frame of frame_owner
+ * (domid_io_d: MMIO only).  -EINVAL, -EPERM, -EBUSY.
+ */
+int l1e_get(uint64_t e, struct domain *table_owner, struct domain *frame_owner);
+/* Drops them; e may be absent. */
+void l1e_put(uint64_t e, const struct domain *table_owner);
+/* The same of an entry of a table of type above L1. */
+int dir_get(uint64_t e, struct domain *d, uint64_t type, bool preempt);
+struct page_info *dir_page(uint64_t e);
+
+/* Checks entries [*i, 512) of the table, whose type nobody else touches meanwhile. *present counts
+ * present ones.  On failure and on -ERESTART, [0, *i) hold references. */
+int validate_table(struct page_info *pg, uint64_t type, unsigned *i, unsigned *present,
+                   bool preempt);
+/* Drops the references of entries [0, *i), of which `present` are present, from the end. */
+int devalidate_table(struct page_info *pg, uint64_t type, unsigned *i, unsigned present,
+                     bool preempt);
+unsigned count_present(const struct page_info *pg, uint64_t type, unsigned n);
+int validate_descriptors(struct page_info *pg);
+
+/* --- update.c --- */
+enum entry_update { SET_ENTRY, KEEP_AD, IF_SAME };
+/* Checked `*(uint64_t *)ptr = val`, ptr a machine address in an L1 table of table_owner; how:
+ * SET_ENTRY or KEEP_AD. */
+int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_update how,
+              struct domain *table_owner, struct domain *frame_owner);
+/* The same if the entry holds *expected, which becomes what it held (also if it did not). */
+int compare_and_update_l1(struct page_info *pt, uint64_t ptr, uint64_t *expected, uint64_t val,
+                          struct domain *d);
+/* The domain that a hypercall names as owner of frames: -ESRCH, or -EPERM if current may not. */
+int frame_owner_by_id(domid_t id, struct domain **owner);
+/* Reads the guest's bitmap of vcpus at addr: the CPUs where these may have TLB entries. */
+int vcpus_to_cpus(struct domain *d, uint64_t addr, cpumask_t *cpus);
+
+/* --- walk.c --- */
+/* Machine address of the L1 entry for va in v's kernel tables; false: there is no L1 table. */
+bool walk_to_l1e(const struct vcpu *v, unsigned long va, uint64_t *ptr);
+
+/* --- load.c: what only the machine can do --- */
+void mm_load_cr3(unsigned long cr3);
+void mm_flush_caches(bool everywhere);
+/* Sets mm_mfn_limit and mm_refuse_unsafe_entries from what the CPU is. */
+void mm_learn_cpu(void);

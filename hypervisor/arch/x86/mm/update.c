@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Changes of single entries: mmu_update, update_va_mapping.
+ *
+ * Each element goes: find the table (its frame, then its type tells the level), take references
+ * for the new entry, store it, drop the references of the old one.  An L1 table is locked
+ * meanwhile; a higher one is held by a reference and changed by compare-and-exchange, because
+ * checking the table below may take long.
+ */
+#include "arch/x86/mm/mm_private.h"
+#include "hypercall/guest_access.h"
+#include "hypercall/handlers.h"
+#include "hypercall/hypercall.h"
+
+#define CHECK_EVERY 16         /* elements between looks at whether something waits */
+#define PREEMPTED   (1U << 31) /* in count: the call goes on, *pdone counts what is done */
+
+static uint64_t *entry_at(uint64_t ptr)
+{
+    return (uint64_t *)((char *)mfn_to_virt(maddr_to_mfn(ptr)) + (ptr & (PAGE_SIZE - 1)));
+}
+
+/*
+ * Stores val over *old, which becomes what was there.  The CPU may set accessed and dirty bits at
+ * any moment.  False: IF_SAME, and they have changed.
+ */
+static __always_inline bool store_entry(uint64_t *e, uint64_t *old, uint64_t val,
+                                        enum entry_update how)
+{
+    const uint64_t ad = PTE_ACCESSED | PTE_DIRTY;
+
+    if (how == SET_ENTRY || (how == KEEP_AD && !(*old & PTE_PRESENT))) {
+        WRITE_ONCE(*e, val);
+        return true;
+    }
+    while (!__atomic_compare_exchange_n(e, old, how == KEEP_AD ? val | (*old & ad) : val, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        if (how == IF_SAME)
+            return false;
+    return true;
+}
+
+/* The table is locked; unlocks it. */
+static __always_inline int update_locked_l1(struct page_info *pt, uint64_t *e, uint64_t old,
+                                            uint64_t val, enum entry_update how,
+                                            struct domain *table_owner, struct domain *frame_owner)
+{
+    int rc = 0;
+
+    val = adjust_entry(val);
+    if (!(val & PTE_PRESENT)) {
+        if (unlikely(!absent_entry_ok(val)))
+            rc = -EINVAL;
+        else if (!store_entry(e, &old, val, how))
+            rc = -EAGAIN;
+        else {
+            l1_unlock(pt, -(long)(old & PTE_PRESENT));
+            l1e_put(old, table_owner);
+            return 0;
+        }
+    } else if ((old & PTE_PRESENT) && !((old ^ val) & ~L1_HARMLESS)) {
+        if (!store_entry(e, &old, val, how))
+            rc = -EAGAIN;
+    } else {
+        rc = l1e_get(val, table_owner, frame_owner);
+        if (likely(!rc)) {
+            if (likely(store_entry(e, &old, val, how))) {
+                l1_unlock(pt, !(old & PTE_PRESENT));
+                l1e_put(old, table_owner);
+                return 0;
+            }
+            l1e_put(val, table_owner);
+            rc = -EAGAIN;
+        }
+    }
+    l1_unlock(pt, 0);
+    return rc;
+}
+
+static __always_inline int lock_l1_of(struct page_info *pt, const struct domain *owner)
+{
+    if (unlikely(page_owner(pt) != owner)) /* leave others' tables alone, as a rule */
+        return -EPERM;
+    if (unlikely(!l1_lock(pt)))
+        return -EINVAL;
+    if (likely(page_owner(pt) == owner)) /* for certain */
+        return 0;
+    l1_unlock(pt, 0);
+    return -EPERM;
+}
+
+int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_update how,
+              struct domain *table_owner, struct domain *frame_owner)
+{
+    uint64_t *e = entry_at(ptr);
+    int rc = lock_l1_of(pt, table_owner);
+
+    if (unlikely(rc))
+        return rc;
+    if (likely(how == SET_ENTRY))
+        return update_locked_l1(pt, e, READ_ONCE(*e), val, SET_ENTRY, table_owner, frame_owner);
+    return update_locked_l1(pt, e, READ_ONCE(*e), val, KEEP_AD, table_owner, frame_owner);
+}
+
+int compare_and_update_l1(struct page_info *pt, uint64_t ptr, uint64_t *expected, uint64_t val,
+                          struct domain *d)
+{
+    uint64_t *e = entry_at(ptr), found;
+    int rc;
+
+    do {
+        rc = lock_l1_of(pt, d);
+        if (rc)
+            return rc;
+        found = READ_ONCE(*e);
+        if (found != *expected) {
+            l1_unlock(pt, 0);
+            break;
+        }
+        rc = update_locked_l1(pt, e, found, val, IF_SAME, d, d);
+    } while (rc == -EAGAIN); /* the CPU has set a bit; there are but two */
+    *expected = found;
+    return rc;
+}
+
+/* The table is held by a reference of its type. */
+static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint64_t *e,
+                      uint64_t val, enum entry_update how)
+{
+    struct domain *d = page_owner(pt);
+    uint64_t old = READ_ONCE(*e), new;
+    long delta;
+    int rc;
+
+    if (type == PGT_l4 && !guest_l4_slot(((uintptr_t)e & (PAGE_SIZE - 1)) / sizeof(*e)))
+        return -EINVAL;
+    if (!(val & PTE_PRESENT) && !absent_entry_ok(val))
+        return -EINVAL;
+    val = adjust_entry(val);
+    for (;;) {
+        bool same_child = (old & val & PTE_PRESENT) && !((old ^ val) & ~DIR_HARMLESS);
+        bool take = (val & PTE_PRESENT) && !same_child;
+
+        if (take) {
+            rc = dir_get(val, d, type, true);
+            if (rc)
+                return rc;
+        }
+        new = val;
+        if (how == KEEP_AD)
+            new |= old &(PTE_ACCESSED | PTE_DIRTY);
+        if (likely(__atomic_compare_exchange_n(e, &old, new, false, __ATOMIC_ACQ_REL,
+                                               __ATOMIC_RELAXED))) {
+            if (same_child)
+                return 0;
+            break;
+        }
+        if (take)
+            put_table(v, dir_page(val));
+    }
+    delta = (long)(val & PTE_PRESENT) - (long)(old & PTE_PRESENT);
+    if (delta)
+        __atomic_fetch_add(&pt->type, (uint64_t)delta << PGT_entries_shift, __ATOMIC_RELAXED);
+    if (old & PTE_PRESENT)
+        put_table(v, dir_page(old));
+    return 0;
+}
+
+/* A frame that is no table (yet): a plain store, while it is held as writable. */
+static int update_data(struct page_info *pg, uint64_t *e, uint64_t val)
+{
+    int rc = get_page_type(pg, PGT_writable);
+
+    if (rc)
+        return rc;
+    WRITE_ONCE(*e, val);
+    put_page_type(pg);
+    return 0;
+}
+
+struct owners {
+    struct domain *table, *frame;
+};
+
+static int update_entry(struct vcpu *v, uint64_t ptr, uint64_t val, enum entry_update how,
+                        const struct owners *o)
+{
+    struct page_info *pt = guest_frame(ptr >> PAGE_SHIFT);
+    uint64_t type;
+    int rc;
+
+    if (unlikely(!pt))
+        return -EINVAL;
+    type = pgt_type(READ_ONCE(pt->type));
+    if (likely(type == PGT_l1) && (READ_ONCE(pt->type) & PGT_validated))
+        return update_l1(pt, ptr, val, how, o->table, o->frame);
+
+    if (!get_page(pt, o->table))
+        return -EPERM;
+    if (pgt_is_table(type) && get_type_existing(pt, type)) {
+        if (type == PGT_l1)
+            rc = update_l1(pt, ptr, val, how, o->table, o->frame);
+        else
+            rc = update_dir(v, pt, type, entry_at(ptr), val, how);
+        put_table(v, pt); /* with the page's reference */
+        return rc;
+    }
+    rc = update_data(pt, entry_at(ptr), val);
+    put_page(pt);
+    return rc;
+}
+
+/* A guest that is not direct-mode names its frames by gfn: replaced, and held in *held. */
+static int translate(uint64_t *val, const struct owners *o, struct page_info **held)
+{
+    *held = NULL;
+    if (likely(!o->frame->is_hvm) || !(*val & PTE_PRESENT))
+        return 0;
+    *held = get_page_gfn(o->frame, _gfn(mfn_x(pte_mfn(*val))));
+    if (!*held)
+        return -EINVAL;
+    *val = (*val & ~PTE_ADDR) | mfn_to_maddr(page_to_mfn(*held));
+    return 0;
+}
+
+static int machphys_update(uint64_t ptr, uint64_t pfn, struct domain *owner)
+{
+    struct page_info *pg = guest_frame(ptr >> PAGE_SHIFT);
+
+    if (owner->is_hvm || owner == domid_io_d || !pg || !get_page(pg, owner))
+        return -EINVAL;
+    m2p_set(page_to_mfn(pg), pfn);
+    put_page(pg);
+    return 0;
+}
+
+static int do_update(struct vcpu *v, const struct mmu_update *req, const struct owners *o)
+{
+    uint64_t ptr = req->ptr & ~7ULL, val = req->val;
+    struct page_info *held;
+    int rc;
+
+    switch (req->ptr & 7) {
+    case MMU_NORMAL_PT_UPDATE:
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        rc = translate(&val, o, &held);
+        if (unlikely(rc))
+            return rc;
+        rc = update_entry(v, ptr, val, (req->ptr & 7) == MMU_NORMAL_PT_UPDATE ? SET_ENTRY : KEEP_AD,
+                          o);
+        if (unlikely(held != NULL))
+            put_page(held);
+        return rc;
+    case MMU_PT_UPDATE_NO_TRANSLATE:
+        return update_entry(v, ptr, val, SET_ENTRY, o);
+    case MMU_MACHPHYS_UPDATE:
+        return machphys_update(ptr, val, o->frame);
+    default:
+        return -ENOSYS;
+    }
+}
+
+int frame_owner_by_id(domid_t id, struct domain **owner)
+{
+    struct domain *self = current->domain;
+
+    if (likely(id == DOMID_SELF)) {
+        *owner = self;
+        return 0;
+    }
+    if (id == DOMID_IO)
+        *owner = domid_io_d;
+    else if (id == DOMID_XEN)
+        *owner = domid_xen_d;
+    else
+        *owner = id == self->id ? NULL : rcu_lookup_domain(id); /* "foreign" is not oneself */
+    if (!*owner)
+        return -ESRCH;
+    return id == DOMID_IO || privileged_over(self, *owner) ? 0 : -EPERM;
+}
+
+/* foreigndom: the owner of frames, and in the high half (plus one) the owner of the tables. */
+static int find_owners(uint32_t foreigndom, struct owners *o)
+{
+    struct domain *self = current->domain;
+
+    o->table = self;
+    if (foreigndom >> 16) {
+        o->table = rcu_lookup_domain((foreigndom >> 16) - 1);
+        if (!o->table)
+            return -EINVAL;
+        if (o->table != self && !privileged_over(self, o->table))
+            return -EPERM;
+    }
+    return frame_owner_by_id(foreigndom, &o->frame);
+}
+
+long do_mmu_update(unsigned long ureqs, unsigned long count_, unsigned long pdone,
+                   unsigned long foreigndom)
+{
+    struct vcpu *v = current;
+    uint32_t count = count_, done = 0, i;
+    bool again = false;
+    struct owners o;
+    long rc = 0;
+
+    if (unlikely(count & PREEMPTED)) {
+        count &= ~PREEMPTED;
+        if (pdone && copy_from_guest(&done, pdone, sizeof(done)))
+            return -EFAULT;
+    }
+    if (likely((uint32_t)foreigndom == DOMID_SELF))
+        o.table = o.frame = v->domain;
+    else if ((rc = find_owners(foreigndom, &o)) != 0)
+        return rc;
+
+    for (i = 0; i < count; i++) {
+        struct mmu_update req;
+
+        if (unlikely(v->arch.reap_table) || unlikely(i % CHECK_EVERY == CHECK_EVERY - 1)) {
+            again = mm_reap(v) || hypercall_preempt_check();
+            if (again)
+                break;
+        }
+        if (copy_from_guest(&req, ureqs + i * sizeof(req), sizeof(req))) {
+            rc = -EFAULT;
+            break;
+        }
+        rc = do_update(v, &req, &o);
+        if (unlikely(rc)) {
+            again = rc == -ERESTART;
+            break;
+        }
+    }
+    if (unlikely(!again && v->arch.reap_table) && !rc)
+        again = mm_reap(v);
+
+    done += i;
+    if (unlikely(pdone) && copy_to_guest(pdone, &done, sizeof(done)))
+        return -EFAULT;
+    if (unlikely(again)) {
+        unsigned long args[4] = {ureqs + i * sizeof(struct mmu_update), (count - i) | PREEMPTED,
+                                 pdone, foreigndom};
+
+        return hypercall_continue(__HYPERVISOR_mmu_update, 4, args);
+    }
+    return rc;
+}
+
+int vcpus_to_cpus(struct domain *d, uint64_t addr, cpumask_t *cpus)
+{
+    cpumask_clear(cpus);
+    for (unsigned id = 0; id < d->max_vcpus; id += BITS_PER_LONG) {
+        unsigned long word;
+
+        if (copy_from_guest(&word, addr + id / 8, sizeof(word)))
+            return -EFAULT;
+        for (; word; word &= word - 1) {
+            struct vcpu *v = domain_vcpu(d, id + ffs_index(word));
+
+            if (v)
+                cpumask_or(cpus, cpus, &v->dirty_cpu_mask);
+        }
+    }
+    return 0;
+}
+
+/* UVMF_*: which flush the guest wants along with the update. */
+static int flush_as_asked(struct domain *d, unsigned long va, unsigned long flags)
+{
+    unsigned long which = flags & ~UVMF_FLUSHTYPE_MASK;
+    cpumask_t cpus;
+
+    flags &= UVMF_FLUSHTYPE_MASK;
+    if (flags != UVMF_TLB_FLUSH && flags != UVMF_INVLPG)
+        return 0;
+    if (which == UVMF_LOCAL) {
+        if (flags == UVMF_TLB_FLUSH)
+            flush_tlb_local();
+        else
+            flush_tlb_one_local(va);
+        return 0;
+    }
+    if (which == UVMF_ALL)
+        cpus = d->dirty_cpus;
+    else if (vcpus_to_cpus(d, which, &cpus))
+        return -EFAULT;
+    if (flags == UVMF_TLB_FLUSH)
+        flush_tlb_mask(&cpus);
+    else
+        flush_tlb_one_mask(&cpus, va);
+    return 0;
+}
+
+static long update_va(unsigned long va, uint64_t val, unsigned long flags,
+                      struct domain *frame_owner)
+{
+    struct vcpu *v = current;
+    struct owners o = {v->domain, frame_owner};
+    struct page_info *held;
+    uint64_t ptr;
+    int rc;
+
+    if (!walk_to_l1e(v, va, &ptr))
+        return -EINVAL;
+    rc = translate(&val, &o, &held);
+    if (rc)
+        return rc;
+    rc = update_l1(guest_frame(ptr >> PAGE_SHIFT), ptr, val, SET_ENTRY, o.table, o.frame);
+    if (unlikely(held != NULL))
+        put_page(held);
+    if (rc || !(flags & UVMF_FLUSHTYPE_MASK))
+        return rc;
+    return flush_as_asked(v->domain, va, flags);
+}
+
+long do_update_va_mapping(unsigned long va, unsigned long val, unsigned long flags)
+{
+    return update_va(va, val, flags, current->domain);
+}
+
+long do_update_va_mapping_otherdomain(unsigned long va, unsigned long val, unsigned long flags,
+                                      unsigned long domid)
+{
+    struct domain *owner;
+    int rc = frame_owner_by_id(domid, &owner);
+
+    if (rc)
+        return rc;
+    if (owner == domid_io_d && !privileged_over(current->domain, owner))
+        return -EPERM;
+    return update_va(va, val, flags, owner);
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What an entry of a page table may be, and the references that present entries hold.
+ *
+ *   L1     a frame of the domain (a reference of the page, and of the writable type if RW is set);
+ *          a frame of another domain, if the caller named that domain and may; a page that the
+ *          hypervisor shares; or a frame of MMIO that the domain has been given: no reference
+ *   L2..4  a table of exactly the next lower level, of the same domain as the table itself
+ *
+ * USER is forced on, since guest kernels run in ring 3, and GLOBAL off.  Absent entries may have
+ * any contents.  Slots 256..271 of L4 tables are the hypervisor's, whatever the guest had there.
+ */
+#include "arch/x86/mm/mm_private.h"
+#include "arch/x86/pv/pv.h"
+#include "hypercall/hypercall.h"
+#include "lib/rangeset.h"
+
+bool mm_refuse_unsafe_entries;
+uint64_t mm_mfn_limit = 1ULL << (52 - PAGE_SHIFT);
+
+static bool is_mmio(const struct page_info *pg)
+{
+    return !pg || page_owner(pg) == domid_io_d;
+}
+
+/* Who has been given MMIO may choose how memory is cached. */
+static bool cache_bits_ok(uint64_t e, const struct domain *d)
+{
+    return likely(!(e & PTE_CACHE)) || !rangeset_is_empty(d->iomem);
+}
+
+static int mmio_get(uint64_t e, struct domain *table_owner, struct domain *frame_owner)
+{
+    struct domain *d = frame_owner == domid_io_d ? table_owner : frame_owner;
+
+    if (mfn_x(pte_mfn(e)) >= mm_mfn_limit)
+        return -EINVAL; /* reserved bits: every access would fault */
+    return rangeset_contains(d->iomem, mfn_x(pte_mfn(e))) ? 0 : -EPERM;
+}
+
+int l1e_get(uint64_t e, struct domain *table_owner, struct domain *frame_owner)
+{
+    struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
+    int rc;
+
+    if (unlikely(!cache_bits_ok(e, table_owner)))
+        return -EINVAL;
+    if (unlikely(!pg) || unlikely(frame_owner == domid_io_d))
+        return is_mmio(pg) ? mmio_get(e, table_owner, frame_owner) : -EPERM;
+    if (unlikely(!get_page(pg, frame_owner)))
+        return is_mmio(pg) ? mmio_get(e, table_owner, frame_owner) : -EBUSY;
+    if (!(e & PTE_RW))
+        return 0;
+    rc = get_type(pg, PGT_writable, false);
+    if (unlikely(rc))
+        put_page(pg);
+    return rc;
+}
+
+void l1e_put(uint64_t e, const struct domain *table_owner)
+{
+    struct page_info *pg;
+
+    if (!(e & PTE_PRESENT))
+        return;
+    pg = guest_frame(mfn_x(pte_mfn(e)));
+    if (unlikely(is_mmio(pg)))
+        return;
+    if (e & PTE_RW) {
+        if (unlikely(page_owner(pg) != table_owner))
+            __atomic_fetch_or(&pg->type, PGT_foreign, __ATOMIC_RELAXED);
+        put_type(pg, false);
+    }
+    put_page(pg);
+}
+
+static uint64_t child_type(uint64_t type)
+{
+    return type - (1ULL << 60);
+}
+
+int dir_get(uint64_t e, struct domain *d, uint64_t type, bool preempt)
+{
+    struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
+    int rc;
+
+    if ((e & DIR_DISALLOWED) || !pg || !get_page(pg, d))
+        return -EINVAL;
+    rc = get_type(pg, child_type(type), preempt);
+    if (rc)
+        put_page(pg);
+    return rc;
+}
+
+struct page_info *dir_page(uint64_t e)
+{
+    return guest_frame(mfn_x(pte_mfn(e)));
+}
+
+/* Most tables are nearly empty. */
+static inline bool next_eight_empty(const uint64_t *e)
+{
+    return !((e[0] | e[1]) | (e[2] | e[3]) | (e[4] | e[5]) | (e[6] | e[7]));
+}
+
+unsigned count_present(const struct page_info *pg, uint64_t type, unsigned n)
+{
+    const uint64_t *table = page_to_virt(pg);
+    unsigned present = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        if (type != PGT_l4 || guest_l4_slot(i))
+            present += table[i] & PTE_PRESENT;
+    return present;
+}
+
+static int validate_entry(uint64_t *slot, uint64_t e, struct domain *d, uint64_t type, bool preempt)
+{
+    uint64_t new = adjust_entry(e);
+    int rc;
+
+    if (type == PGT_l1)
+        rc = l1e_get(new, d, d);
+    else
+        rc = dir_get(e, d, type, preempt);
+    if (!rc && new != e)
+        WRITE_ONCE(*slot, new);
+    return rc;
+}
+
+int validate_table(struct page_info *pg, uint64_t type, unsigned *i, unsigned *present,
+                   bool preempt)
+{
+    struct domain *d = page_owner(pg);
+    uint64_t *table = page_to_virt(pg);
+    bool may_stop = false; /* each call makes some progress */
+    unsigned n = *i;
+    int rc = 0;
+
+    preempt = preempt && type != PGT_l1;
+    while (n < PTES_PER_TABLE) {
+        uint64_t e;
+
+        if (!(n % 8) && next_eight_empty(table + n)) {
+            n += 8;
+            continue;
+        }
+        if (type == PGT_l4 && !guest_l4_slot(n)) {
+            n = GUEST_SLOT_LAST_HYP + 1;
+            continue;
+        }
+        e = READ_ONCE(table[n]);
+        if (!(e & PTE_PRESENT)) {
+            if (!absent_entry_ok(e)) {
+                rc = -EINVAL;
+                break;
+            }
+            n++;
+            continue;
+        }
+        if (preempt && may_stop && hypercall_preempt_check()) {
+            rc = -ERESTART;
+            break;
+        }
+        rc = validate_entry(table + n, e, d, type, preempt);
+        if (rc)
+            break;
+        may_stop = true;
+        *present += 1;
+        n++;
+    }
+    *i = n;
+    if (!rc && type == PGT_l4)
+        mm_fill_hyp_slots(table, d);
+    return rc;
+}
+
+/* A table below that could not be finished is its parent's next work. */
+static int finish_child(uint64_t e, const struct domain *d, uint64_t type, bool preempt)
+{
+    struct page_info *pg = e & PTE_PRESENT ? dir_page(e) : NULL;
+    int rc = 0;
+
+    if (!pg || !(READ_ONCE(pg->type) & PGT_partial) || !get_page(pg, d))
+        return 0;
+    if (pgt_type(READ_ONCE(pg->type)) == child_type(type))
+        rc = finish_partial(pg, preempt);
+    put_page(pg);
+    return rc;
+}
+
+static int dir_put(uint64_t e, bool preempt)
+{
+    struct page_info *pg = dir_page(e);
+    int rc = put_type(pg, preempt);
+
+    put_page(pg);
+    return rc;
+}
+
+int devalidate_table(struct page_info *pg, uint64_t type, unsigned *i, unsigned present,
+                     bool preempt)
+{
+    struct domain *d = page_owner(pg);
+    uint64_t *table = page_to_virt(pg);
+    unsigned n = *i;
+    bool dir = type != PGT_l1;
+    int rc = 0;
+
+    if (dir && n < PTES_PER_TABLE)
+        rc = finish_child(table[n], d, type, preempt);
+    while (!rc && n && present) {
+        uint64_t e;
+
+        if (!(n % 8) && next_eight_empty(table + n - 8)) {
+            n -= 8;
+            continue;
+        }
+        if (type == PGT_l4 && !guest_l4_slot(n - 1)) {
+            n = GUEST_SLOT_FIRST_HYP;
+            continue;
+        }
+        e = table[--n];
+        if (!(e & PTE_PRESENT))
+            continue;
+        present--;
+        if (!dir) {
+            l1e_put(e, d);
+            continue;
+        }
+        rc = dir_put(e, preempt);
+        if (!rc && present && preempt && hypercall_preempt_check())
+            rc = -ERESTART;
+    }
+    *i = n;
+    /* What the hypervisor had there is nobody's business. */
+    if (!rc && type == PGT_l4)
+        memset(table + GUEST_SLOT_FIRST_HYP, 0,
+               (GUEST_SLOT_LAST_HYP + 1 - GUEST_SLOT_FIRST_HYP) * sizeof(*table));
+    return rc;
+}
+
+/* A descriptor table: arch/x86/pv/descriptors.c knows what a guest may have in one. */
+int validate_descriptors(struct page_info *pg)
+{
+    const struct domain *d = page_owner(pg);
+    uint64_t *table = page_to_virt(pg);
+
+    for (unsigned i = 0; i < PAGE_SIZE / sizeof(*table); i++) {
+        uint64_t desc = READ_ONCE(table[i]), fixed = desc;
+
+        if (!pv_check_descriptor(d, &fixed))
+            return -EINVAL;
+        if (fixed != desc)
+            WRITE_ONCE(table[i], fixed);
+    }
+    return 0;
+}
