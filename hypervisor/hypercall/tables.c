@@ -26,8 +26,16 @@ typedef long (*op_fn)(struct call *c, void *arg);
              .who = op_who_##who_,                                                                 \
              .flags = (flags_),                                                                    \
              target_},
+/* Spelt out: handed on to OP(), a target of FIELD() would have become two arguments. */
 #define BATCH(nr_, fn, type, who_, target_, flags_)                                                \
-    OP(nr_, fn, type, INOUT, who_, target_, OP_BATCH | (flags_))
+    [nr_] = {.handler = (op_fn)fn,                                                                 \
+             .name = #nr_,                                                                         \
+             .nr = nr_,                                                                            \
+             .size = sizeof(type),                                                                 \
+             .dir = DIR_INOUT,                                                                     \
+             .who = op_who_##who_,                                                                 \
+             .flags = OP_BATCH | (flags_),                                                         \
+             target_},
 #define NONE(nr_) [nr_] = {.name = #nr_, .nr = nr_},
 
 static const struct op ops_platform[] = {
