@@ -27,8 +27,6 @@ struct list_head domain_list = LIST_HEAD_INIT(domain_list);
 
 static struct domain *domain_table[DOMID_FIRST_RESERVED];
 static spinlock_t domlist_lock = SPINLOCK_INIT(LOCK_DOMLIST);
-/* What a vcpu beyond those of the shared info uses until its guest registers a vcpu_info. */
-static struct vcpu_info dummy_vcpu_info;
 
 static struct domain *alloc_domain(domid_t id)
 {
@@ -65,7 +63,6 @@ void __init domain_subsys_init(void)
     idle_domain->vcpu = xzalloc_array(struct vcpu *, nr_cpu_ids);
     if (!idle_domain->vcpu || units_domain_create(idle_domain, NULL))
         panic("no memory for the idle domain");
-    dummy_vcpu_info.evtchn_upcall_mask = 1;
 }
 
 static void free_domain(struct domain *d)
@@ -172,9 +169,7 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
         return NULL;
     v->domain = d;
     v->vcpu_id = id;
-    v->info = !d->shared_info || id >= ARRAY_SIZE(d->shared_info->vcpu_info)
-                  ? &dummy_vcpu_info
-                  : (struct vcpu_info *)&d->shared_info->vcpu_info[id];
+    v->info = vcpu_default_info(v);
     if (!d->is_idle)
         v->pause_flags = BIT(VPF_down);
     cpumask_setall(&v->hard_affinity);

@@ -143,3 +143,5 @@ struct vcpu *domain_vcpu(const struct domain *d, unsigned id);
 /* Registration of guest areas (VCPUOP_register_*). */
 int map_vcpu_info(struct vcpu *v, uint64_t gfn, unsigned offset);
 void unmap_vcpu_info(struct vcpu *v);
+/* Where v->info points while v has registered none: in shared_info, or nowhere that counts. */
+struct vcpu_info *vcpu_default_info(const struct vcpu *v);

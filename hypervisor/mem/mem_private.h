@@ -8,5 +8,15 @@ struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigne
 /* d got (or lost, n < 0) n counted pages: its claim shrinks by what it got.  Under d->mem.lock. */
 void heap_settle_claim(struct domain *d, uint64_t n);
 
-/* Puts pg, its owner already set, on d's list with its allocation reference.  Under d->mem.lock. */
-void page_list_add(struct domain *d, struct page_info *pg);
+/* alloc_domain_pages() that the guest knows by pfn and following (M2P_INVALID: none yet). */
+struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsigned memflags,
+                                        uint64_t pfn);
+/* n pages that d lost without being counted down (MEMF_NO_REFCOUNT) are gone for good. */
+void domain_uncount_pages(struct domain *d, uint64_t n);
+
+/* Extents of guests' requests are at most this long: what is done in one go without looking
+ * whether somebody else needs the CPU.  Tools that ask for more fall back to this by themselves. */
+#define MAX_EXTENT_ORDER 9
+
+/* memflags of heap_alloc() for XENMEMF_* flags; false: impossible. */
+bool memflags_of_guest(unsigned mem_flags, unsigned *memflags);

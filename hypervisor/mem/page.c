@@ -9,8 +9,9 @@
  *
  * d->mem.lock guards the page list and the counts.  A frame changes from and to d's list only
  * under it, so under the lock "listed, owned by d, PAGE_ALLOCATED" cannot change behind one's
- * back; steal_page() relies on it.  The list begins with the pages that are PAGE_ALLOCATED; those
- * that only wait for others' references are at its end, so that relinquishing needs no cursor.
+ * back; steal_page() relies on it.  A page stays listed until its last reference goes, also when
+ * it is PAGE_ALLOCATED no more: a domain that ends has to find all its page tables.  What
+ * relinquish_domain_pages() has seen to is marked PAGE_RELINQUISHED and moved to the end.
  *
  * While a domain has listed pages it holds one reference to itself for them: foreign mappings of
  * its pages may outlive it, and `owner` must stay good.  Shared hypervisor pages need none, for
@@ -24,6 +25,8 @@
 #include "kernel/panic.h"
 
 #define RELINQUISH_BATCH 32 /* pages between looks at whether somebody else needs this CPU */
+
+#define PAGE_RELINQUISHED (1ULL << 56) /* listed: seen by relinquish_domain_pages() */
 
 static inline uint32_t page_frame(const struct page_info *pg)
 {
@@ -84,7 +87,8 @@ static bool list_drop(struct domain *d, struct page_info *pg, uint64_t counted)
     return !--d->mem.listed;
 }
 
-void page_list_add(struct domain *d, struct page_info *pg)
+/* Puts pg, whose owner is set, on d's list with the reference of its being allocated. */
+static void list_add_page(struct domain *d, struct page_info *pg)
 {
     list_link_first(&d->mem, pg);
     if (!d->mem.listed++)
@@ -137,9 +141,6 @@ static bool drop_alloc_ref(struct domain *d, struct page_info *pg, bool *drop_do
         *drop_domain = list_drop(d, pg, 1);
         return true;
     }
-    /* Whoever puts the last reference has to wait for mem.lock, so pg is still listed. */
-    list_unlink(&d->mem, pg);
-    list_link_last(&d->mem, pg);
     return false;
 }
 
@@ -159,28 +160,52 @@ void put_page_alloc(struct page_info *pg)
         put_domain(d);
 }
 
+/* The next page to be relinquished, with a reference if it still has any; false: there is none.
+ * Marks it and moves it to the end of the list. */
+static bool next_to_relinquish(struct domain *d, struct page_info **pg)
+{
+    struct domain_mem *m = &d->mem;
+    bool found;
+
+    spin_lock(&m->lock);
+    *pg = m->first ? frame_page(m->first) : NULL;
+    found = *pg && !(READ_ONCE((*pg)->refs) & PAGE_RELINQUISHED);
+    if (found) {
+        list_unlink(m, *pg);
+        list_link_last(m, *pg);
+        __atomic_fetch_or(&(*pg)->refs, PAGE_RELINQUISHED, __ATOMIC_RELAXED);
+        /* No reference: another CPU is about to take it apart, and waits for the lock. */
+        if (!get_page(*pg, d))
+            *pg = NULL;
+    }
+    spin_unlock(&m->lock);
+    return found;
+}
+
 int relinquish_domain_pages(struct domain *d)
 {
-    for (unsigned n = 1;; n++) {
-        struct page_info *pg;
-        int ret;
+    struct page_info *pg;
 
-        spin_lock(&d->mem.lock);
-        pg = d->mem.first ? frame_page(d->mem.first) : NULL;
-        if (pg && (!(READ_ONCE(pg->refs) & PAGE_ALLOCATED) || !get_page_more(pg)))
-            pg = NULL;
-        spin_unlock(&d->mem.lock);
-        if (!pg)
-            return 0;
-        ret = arch_page_relinquish(d, pg);
-        if (!ret)
-            put_page_alloc(pg);
-        put_page(pg);
-        if (ret)
+    for (unsigned n = 1; next_to_relinquish(d, &pg); n++) {
+        int ret = pg ? arch_page_relinquish(d, pg) : 0;
+
+        if (ret) {
+            spin_lock(&d->mem.lock);
+            list_unlink(&d->mem, pg);
+            list_link_first(&d->mem, pg);
+            __atomic_fetch_and(&pg->refs, ~PAGE_RELINQUISHED, __ATOMIC_RELAXED);
+            spin_unlock(&d->mem.lock);
+            put_page(pg);
             return ret;
+        }
+        if (pg) {
+            put_page_alloc(pg);
+            put_page(pg);
+        }
         if (n % RELINQUISH_BATCH == 0 && hypercall_preempt_check())
             return -ERESTART;
     }
+    return 0;
 }
 
 /* --- giving and taking --- */
@@ -205,7 +230,7 @@ int assign_pages(struct domain *d, struct page_info *pg, unsigned order, unsigne
         BUG_ON((pg[i].refs & ~PAGE_STALE) || pg[i].owner);
         arch_page_assigned(pg + i, d);
         page_set_owner(pg + i, d);
-        page_list_add(d, pg + i);
+        list_add_page(d, pg + i);
     }
     heap_settle_claim(d, counted);
 unlock:
@@ -213,22 +238,40 @@ unlock:
     return ret;
 }
 
-struct page_info *alloc_domain_pages(struct domain *d, unsigned order, unsigned memflags)
+struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsigned memflags,
+                                        uint64_t pfn)
 {
+    uint64_t nr = 1ULL << order;
     struct page_info *pg;
 
     /* Before anything is scrubbed for it; assign_pages() decides. */
     if (d->dying || (!(memflags & MEMF_NO_REFCOUNT) &&
-                     READ_ONCE(d->mem.tot_pages) + (1ULL << order) > READ_ONCE(d->mem.max_pages)))
+                     READ_ONCE(d->mem.tot_pages) + nr > READ_ONCE(d->mem.max_pages)))
         return NULL;
     pg = heap_alloc_for(d, order, memflags);
     if (!pg)
         return NULL;
-    if (assign_pages(d, pg, order, memflags)) {
-        heap_free(pg, order);
-        return NULL;
-    }
-    return pg;
+    /* While nobody else can have the pages. */
+    for (uint64_t i = 0; pfn != M2P_INVALID && i < nr; i++)
+        m2p_set(page_to_mfn(pg + i), pfn + i);
+    if (!assign_pages(d, pg, order, memflags))
+        return pg;
+    for (uint64_t i = 0; pfn != M2P_INVALID && i < nr; i++)
+        m2p_set(page_to_mfn(pg + i), M2P_INVALID);
+    heap_free(pg, order);
+    return NULL;
+}
+
+struct page_info *alloc_domain_pages(struct domain *d, unsigned order, unsigned memflags)
+{
+    return alloc_domain_pages_at(d, order, memflags, M2P_INVALID);
+}
+
+void domain_uncount_pages(struct domain *d, uint64_t n)
+{
+    spin_lock(&d->mem.lock);
+    d->mem.tot_pages -= n;
+    spin_unlock(&d->mem.lock);
 }
 
 int steal_page(struct domain *d, struct page_info *pg, unsigned memflags)

@@ -100,3 +100,7 @@ void iounmap(void *va, size_t len);
 unsigned long vmap_alloc(unsigned long nr);
 void vmap_free(unsigned long va, unsigned long nr);
 extern uint64_t idle_pg_table[512]; /* the root that all others copy slots 256..271 from */
+
+/* Gives what is not RAM to DOMID_IO and the machine-to-physical table to DOMID_XEN.  Boot, once
+ * these exist (domain_subsys_init). */
+void mm_share_special_frames(void);

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where a vcpu's vcpu_info is (xen.h): in the shared info page for the first ones, or in a page
+ * of the guest's that it registers with VCPUOP_register_vcpu_info, once and for all.
+ *
+ * That page stays the guest's; the hypervisor holds a reference and the writable type, and uses
+ * it by its own mapping.  v->info and v->info_page change under the domain's lock, v not running
+ * elsewhere.
+ */
+#include "arch/x86/mm/mm.h"
+#include "domain/domain.h"
+#include "event/event.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+/* Of vcpus that have no place in a shared info and have registered nothing: no guest sees it. */
+static struct vcpu_info nowhere = {.evtchn_upcall_mask = 1};
+
+struct vcpu_info *vcpu_default_info(const struct vcpu *v)
+{
+    struct shared_info *s = v->domain->shared_info;
+
+    return s && v->vcpu_id < XEN_LEGACY_MAX_VCPUS ? (struct vcpu_info *)&s->vcpu_info[v->vcpu_id]
+                                                  : &nowhere;
+}
+
+int map_vcpu_info(struct vcpu *v, uint64_t gfn, unsigned offset)
+{
+    struct domain *d = v->domain;
+    struct vcpu_info *info;
+    struct page_info *pg;
+    int ret = -EINVAL;
+
+    if (offset > PAGE_SIZE - sizeof(*info) || offset % _Alignof(struct vcpu_info))
+        return -ENXIO;
+    /* What runs now could be looking at the old one. */
+    if (v != current && !test_bit(VPF_down, &v->pause_flags))
+        return -EINVAL;
+    pg = get_page_gfn(d, _gfn(gfn));
+    if (!pg)
+        return -EINVAL;
+    if (get_page_type(pg, PGT_writable))
+        goto drop_page;
+
+    spin_lock(&d->lock);
+    if (v->info_page || d->dying) {
+        spin_unlock(&d->lock);
+        goto drop_type;
+    }
+    info = (struct vcpu_info *)((char *)page_to_virt(pg) + offset);
+    if (v->info == &nowhere) {
+        memset(info, 0, sizeof(*info));
+        info->evtchn_upcall_mask = 1;
+    } else
+        memcpy(info, v->info, sizeof(*info));
+    v->info_page = pg;
+    /* Events that are sent meanwhile mark one or the other; below, all is signalled anew. */
+    __atomic_store_n(&v->info, info, __ATOMIC_SEQ_CST);
+    spin_unlock(&d->lock);
+    evtchn_vcpu_info_moved(v);
+    return 0;
+
+drop_type:
+    put_page_type(pg);
+drop_page:
+    put_page(pg);
+    return ret;
+}
+
+void unmap_vcpu_info(struct vcpu *v)
+{
+    struct page_info *pg;
+
+    spin_lock(&v->domain->lock);
+    pg = v->info_page;
+    if (pg) {
+        __atomic_store_n(&v->info, vcpu_default_info(v), __ATOMIC_SEQ_CST);
+        v->info_page = NULL;
+    }
+    spin_unlock(&v->domain->lock);
+    if (pg)
+        put_page_and_type(pg);
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/*
+ * XENMEM: a domain's memory grows, shrinks, and is counted.
+ *
+ * increase_reservation, decrease_reservation and populate_physmap work on a list of extents.
+ * The result is the number of extents done; whatever goes wrong with one ends the call there, and
+ * that extent is left as it was.  c->start (in the command's upper bits) is the
+ * number done already.
+ */
+#include "mem/mem_private.h"
+#include "arch/api/arch_mm.h"
+#include "domain/domain.h"
+#include "hypercall/guest_access.h"
+#include "hypercall/handlers.h"
+
+/* The list position must fit above the command (abi/ops/hypercalls.def: 6 bits). */
+#define MAX_EXTENTS (INT64_MAX >> 6)
+
+bool memflags_of_guest(unsigned mem_flags, unsigned *memflags)
+{
+    unsigned bits = XENMEMF_get_address_bits(mem_flags);
+
+    *memflags = 0;
+    if (mem_flags & XENMEMF_vnode) /* no domain has virtual nodes */
+        return false;
+    if (bits) {
+        if (bits <= PAGE_SHIFT)
+            return false;
+        *memflags |= MEMF_BITS(bits);
+    }
+    if (mem_flags & XENMEMF_node(0xfe)) {
+        unsigned node = XENMEMF_get_node(mem_flags);
+
+        if (node >= heap_nr_nodes())
+            return !(mem_flags & XENMEMF_exact_node_request);
+        *memflags |= MEMF_NODE(node);
+        if (mem_flags & XENMEMF_exact_node_request)
+            *memflags |= MEMF_EXACT_NODE;
+    }
+    return true;
+}
+
+typedef bool (*extent_fn)(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                          unsigned memflags);
+
+static long for_each_extent(struct call *c, const struct xen_memory_reservation *r, extent_fn fn)
+{
+    unsigned memflags;
+    uint64_t i = c->start;
+
+    if (r->extent_order > MAX_EXTENT_ORDER || r->nr_extents > MAX_EXTENTS ||
+        !memflags_of_guest(r->mem_flags, &memflags))
+        return i;
+    for (; i < r->nr_extents; i++) {
+        if (i != c->start && hypercall_preempt_check()) {
+            c->resume = i;
+            return -ERESTART;
+        }
+        if (!fn(c->d, r, i, memflags))
+            break;
+    }
+    return i;
+}
+
+/* Gives back pages that d was given a moment ago.  It may have lost them by itself since. */
+static void take_back(struct domain *d, struct page_info *pg, unsigned order)
+{
+    for (uint64_t i = 0; i < 1ULL << order; i++) {
+        if (get_page(pg + i, d)) {
+            put_page_alloc(pg + i);
+            put_page(pg + i);
+        }
+    }
+}
+
+static bool add_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                       unsigned memflags, xen_pfn_t pfn)
+{
+    struct page_info *pg = alloc_domain_pages_at(d, r->extent_order, memflags, pfn);
+    xen_pfn_t mfn;
+
+    if (!pg)
+        return false;
+    mfn = mfn_x(page_to_mfn(pg));
+    if (handle_addr(r->extent_start) && copy_elem_to_guest(r->extent_start, i, &mfn)) {
+        take_back(d, pg, r->extent_order);
+        return false;
+    }
+    return true;
+}
+
+static bool increase_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                            unsigned memflags)
+{
+    return add_extent(d, r, i, memflags, M2P_INVALID);
+}
+
+static bool populate_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                            unsigned memflags)
+{
+    xen_pfn_t pfn;
+
+    if (r->mem_flags & XENMEMF_populate_on_demand)
+        return false;
+    if (copy_elem_from_guest(&pfn, r->extent_start, i))
+        return false;
+    return add_extent(d, r, i, memflags, pfn);
+}
+
+static bool decrease_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                            unsigned memflags)
+{
+    uint64_t nr = 1ULL << r->extent_order, n;
+    struct page_info *pg;
+    xen_pfn_t gfn;
+
+    (void)memflags;
+    if (copy_elem_from_guest(&gfn, r->extent_start, i))
+        return false;
+    for (n = 0; n < nr; n++) {
+        pg = get_page_gfn(d, _gfn(gfn + n));
+        if (!pg)
+            break;
+        if (READ_ONCE(pg->refs) & PAGE_HYP_SHARED) {
+            put_page(pg);
+            break;
+        }
+    }
+    for (uint64_t j = 0; j < n; j++) {
+        pg = mfn_to_page(_mfn(gfn + j)); /* a PV domain's: the one found above */
+        if (n == nr)
+            put_page_alloc(pg);
+        put_page(pg);
+    }
+    return n == nr;
+}
+
+long memory_increase_reservation(struct call *c, struct xen_memory_reservation *r)
+{
+    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, increase_extent);
+}
+
+long memory_decrease_reservation(struct call *c, struct xen_memory_reservation *r)
+{
+    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, decrease_extent);
+}
+
+long memory_populate_physmap(struct call *c, struct xen_memory_reservation *r)
+{
+    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, populate_extent);
+}
+
+long memory_current_reservation(struct call *c, struct xen_memory_domain *arg)
+{
+    (void)arg;
+    return READ_ONCE(c->d->mem.tot_pages);
+}
+
+long memory_maximum_reservation(struct call *c, struct xen_memory_domain *arg)
+{
+    uint64_t max = READ_ONCE(c->d->mem.max_pages);
+
+    (void)arg;
+    return min(max, (uint64_t)INT64_MAX);
+}
+
+long memory_maximum_ram_page(struct call *c, struct noarg *arg)
+{
+    (void)c, (void)arg;
+    return max_page - 1;
+}
+
+long memory_claim_pages(struct call *c, struct xen_memory_reservation *r)
+{
+    if (handle_addr(r->extent_start) || r->extent_order || r->mem_flags)
+        return -EINVAL;
+    return domain_set_claim(c->d, r->nr_extents);
+}
+
+/* No domain is populated on demand, so any target is met; the figures are the domain's own. */
+static long pod_figures(struct domain *d, struct xen_pod_target *t)
+{
+    t->tot_pages = READ_ONCE(d->mem.tot_pages);
+    t->pod_cache_pages = t->pod_entries = 0;
+    return 0;
+}
+
+long memory_set_pod_target(struct call *c, struct xen_pod_target *t)
+{
+    return t->target_pages > READ_ONCE(c->d->mem.max_pages) ? -EINVAL : pod_figures(c->d, t);
+}
+
+long memory_get_pod_target(struct call *c, struct xen_pod_target *t)
+{
+    return pod_figures(c->d, t);
+}
+
+/* No frames are shared between domains. */
+long memory_sharing_pages(struct call *c, struct noarg *arg)
+{
+    (void)c, (void)arg;
+    return 0;
+}
+
+long memory_get_vnumainfo(struct call *c, struct xen_vnuma_topology_info *arg)
+{
+    (void)c, (void)arg;
+    return -EOPNOTSUPP;
+}

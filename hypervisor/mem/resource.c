@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+/*
+ * XENMEM: pages that are not a domain's RAM.
+ *
+ * acquire_resource tells the tools in which frames a domain's resource lies (its grant table);
+ * they map them with mmu_update, in the name of that domain.  The physmap operations move pages
+ * about in the physical address space of guests that have one, which PV guests do not.
+ */
+#include "mem/mem_private.h"
+#include "domain/domain.h"
+#include "grant/grant.h"
+#include "hypercall/guest_access.h"
+#include "hypercall/handlers.h"
+
+#define RESOURCE_BATCH 32 /* frames between looks at whether somebody else needs this CPU */
+
+static int grant_table_frame(struct domain *d, uint32_t id, uint64_t frame, mfn_t *mfn)
+{
+    if (frame > UINT32_MAX)
+        return -EINVAL;
+    return id == XENMEM_resource_grant_table_id_status ? grant_get_status_frame(d, frame, mfn)
+                                                       : grant_get_frame(d, frame, mfn);
+}
+
+static long grant_table_size(struct domain *d, uint32_t id)
+{
+    return id == XENMEM_resource_grant_table_id_status ? grant_max_status_frames(d)
+                                                       : grant_max_frames(d);
+}
+
+long memory_acquire_resource(struct call *c, struct xen_mem_acquire_resource *r)
+{
+    uint64_t i = c->start, frame;
+    long ret;
+
+    c->copy_back = false;
+    if (c->v->domain->is_hvm)
+        return -EOPNOTSUPP;
+    if (r->pad || c->start > r->nr_frames)
+        return -EINVAL;
+    if (r->type != XENMEM_resource_grant_table)
+        return -EOPNOTSUPP;
+    if (r->id > XENMEM_resource_grant_table_id_status)
+        return -EINVAL;
+    if (!handle_addr(r->frame_list)) {
+        if (r->nr_frames)
+            return -EINVAL;
+        r->nr_frames = grant_table_size(c->d, r->id);
+        c->copy_back = true;
+        return 0;
+    }
+    if (__builtin_add_overflow(r->frame, r->nr_frames, &frame))
+        return -EINVAL;
+    for (; i < r->nr_frames; i++) {
+        xen_pfn_t pfn;
+        mfn_t mfn;
+
+        if (i % RESOURCE_BATCH == 0 && i != c->start && hypercall_preempt_check()) {
+            c->resume = i;
+            return -ERESTART;
+        }
+        ret = grant_table_frame(c->d, r->id, r->frame + i, &mfn);
+        if (ret)
+            return ret;
+        pfn = mfn_x(mfn);
+        if (copy_elem_to_guest(r->frame_list, i, &pfn))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+long memory_add_to_physmap(struct call *c, struct xen_add_to_physmap *arg)
+{
+    (void)c, (void)arg;
+    return -EACCES;
+}
+
+long memory_add_to_physmap_batch(struct call *c, struct xen_add_to_physmap_batch *arg)
+{
+    const int err = -EACCES;
+
+    if (arg->space != XENMAPSPACE_gmfn_foreign && arg->u.res0)
+        return -EINVAL;
+    for (unsigned i = c->start; i < arg->size; i++) {
+        if (i != c->start && hypercall_preempt_check()) {
+            c->resume = i;
+            return -ERESTART;
+        }
+        if (copy_elem_to_guest(arg->errs, i, &err))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+long memory_remove_from_physmap(struct call *c, struct xen_remove_from_physmap *arg)
+{
+    struct page_info *pg = get_page_gfn(c->d, _gfn(arg->gpfn));
+
+    if (!pg)
+        return -ENOENT;
+    put_page(pg);
+    return 0;
+}
+
+/* Regions that firmware wants mapped one to one for a device: known once there is an IOMMU. */
+long memory_reserved_device_memory_map(struct call *c, struct xen_reserved_device_memory_map *arg)
+{
+    (void)c;
+    if (arg->flags & ~XENMEM_RDM_ALL)
+        return -EINVAL;
+    arg->nr_entries = 0;
+    return 0;
+}
