@@ -19,8 +19,10 @@ import glob
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -199,13 +201,21 @@ def add_tree(image, folder, below=""):
             if os.path.islink(path):
                 image.symlink(image.place(place), os.readlink(path))
                 continue
-            with open(path, "rb") as file:
-                image.add(place, file.read(), 0o755 if os.access(path, os.X_OK) else 0o644)
+            image.add_file(place, path)
+
+
+def unpacked_kernel(bzimage):
+    """The ELF file inside a bzImage (offsets: the kernel's boot protocol, Documentation/x86)."""
+    with open(bzimage, "rb") as file:
+        data = file.read()
+    start, = struct.unpack_from("<I", data, 0x248)
+    length, = struct.unpack_from("<I", data, 0x24c)
+    start += (data[0x1f1] + 1) * 512
+    return lzma.LZMADecompressor().decompress(data[start:start + length])
 
 
 def build_guest(base, out):
-    with open(os.path.join(HERE, "guest-init"), "rb") as file:
-        base.add("init", file.read(), 0o755)
+    base.add_file("init", os.path.join(HERE, "guest-init"))
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6, mtime=0) as stream:
         base.write(stream)
@@ -214,14 +224,16 @@ def build_guest(base, out):
 
 
 def build_dom0(base, kernel, guest, out):
-    with open(os.path.join(HERE, "init"), "rb") as file:
-        base.add("init", file.read(), 0o755)
+    base.add_file("init", os.path.join(HERE, "init"))
     add_tree(base, os.path.join(HERE, "files"))
     boot = " ".join(w[2] for w in rows("modules") if w[:2] == ["dom0", "boot"])
+    program = os.path.join(OUT, "credit-random")
+    run("gcc", "-static", "-O2", "-s", "-Wall", "-Wextra", "-Werror", "-o", program,
+        os.path.join(HERE, "credit-random.c"))
+    base.add_file("usr/sbin/credit-random", program)
     base.add("etc/modules", boot.replace(" ", "\n").encode() + b"\n")
     for name, path in (("boot/vmlinuz", kernel), ("boot/guest.img", guest)):
-        with open(path, "rb") as file:
-            base.add(name, file.read())
+        base.add_file(name, path)
     with open(out + ".new", "wb") as file:
         base.write(file)
     os.rename(out + ".new", out)
@@ -241,7 +253,7 @@ def build_images():
     kernel = sorted(glob.glob(os.path.join(root, "boot/vmlinuz-*")))[-1]
     release = os.path.basename(kernel).split("-", 1)[1]
 
-    inputs = [here(n) for n in ("build.py", "image.py", "init", "guest-init", "image-packages",
+    inputs = [here(n) for n in ("build.py", "image.py", "init", "guest-init", "image-packages", "credit-random.c",
                                 "modules")]
     for where, _, files in sorted(os.walk(os.path.join(HERE, "files"))):
         inputs += [part for f in sorted(files) for part in (f, ("file", os.path.join(where, f)))]
@@ -252,6 +264,8 @@ def build_images():
     os.makedirs(OUT, exist_ok=True)
     print("dom0: building the images", flush=True)
     shutil.copyfile(kernel, os.path.join(OUT, "vmlinuz"))
+    with open(os.path.join(OUT, "vmlinux"), "wb") as file:
+        file.write(unpacked_kernel(kernel))
     modules = Modules(os.path.join(root, "lib/modules", release))
     guest = os.path.join(OUT, "guest.img")
     build_guest(base_image(root, "guest", packages, modules, release), guest)
@@ -280,9 +294,7 @@ def archive(folder, out, below=""):
     if os.path.isdir(folder):
         add_tree(image, folder, below)
     else:
-        with open(folder, "rb") as file:
-            name = os.path.join(below, os.path.basename(folder))
-            image.add(name, file.read(), 0o755 if os.access(folder, os.X_OK) else 0o644)
+        image.add_file(os.path.join(below, os.path.basename(folder)), folder)
     with open(out, "wb") as file:
         image.write(file)
 

@@ -73,6 +73,11 @@ class Image:
         self.directory(os.path.dirname(path))
         self.entries[path] = (stat.S_IFREG | mode, data)
 
+    def add_file(self, path, source):
+        """Add a file of this machine; whether it can be run stays."""
+        with open(source, "rb") as file:
+            self.add(path, file.read(), 0o755 if os.access(source, os.X_OK) else 0o644)
+
     def symlink(self, path, target):
         path = os.path.normpath(path).lstrip("/")
         self.directory(os.path.dirname(path))
