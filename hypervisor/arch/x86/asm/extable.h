@@ -7,8 +7,15 @@
 #pragma once
 
 #ifdef __ASSEMBLY__
-.macro _ASM_EXTABLE from : req, to : req.pushsection.ex_table,
-    "a".balign 4.long \from -..long \to -..popsection.endm
+// clang-format off
+.macro _ASM_EXTABLE from, to
+    .pushsection .ex_table, "a"
+    .balign 4
+    .long \from - .
+    .long \to - .
+    .popsection
+.endm
+// clang-format on
 #else
 #define _ASM_EXTABLE(from, to)                                                                     \
     ".pushsection .ex_table, \"a\"\n\t"                                                            \

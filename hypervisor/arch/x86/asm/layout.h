@@ -10,30 +10,31 @@
  */
 #pragma once
 
-#define L4_SLOT(n)           (0xffff000000000000 | ((n) << 39))
-#define HYP_FIRST_SLOT       256
-#define HYP_LAST_SLOT        271
-#define M2P_RO_VIRT          0xffff800000000000
-#define M2P_SLOT             256
-#define PERDOMAIN_SLOT       260
-#define PERDOMAIN_VIRT       0xffff820000000000
-#define HYP_SLOT             261
-#define VMAP_VIRT            0xffff828000000000 /* ioremap, per-CPU stubs: 64 GB */
-#define VMAP_VIRT_END        0xffff829000000000
-#define M2P_RW_VIRT          0xffff829000000000 /* 64 GB */
-#define FRAMETABLE_VIRT      0xffff82a000000000 /* 128 GB: 4 G frames of 32 bytes */
-#define FRAMETABLE_VIRT_END  0xffff82c000000000
-#define HYP_VIRT             0xffff82d040000000 /* the image, 1 GB */
-#define HYP_VIRT_END         0xffff82d080000000
-#define DIRECTMAP_VIRT       0xffff830000000000
-#define DIRECTMAP_VIRT_END   0xffff880000000000
+#define L4_SLOT(n)          (0xffff000000000000 | ((n) << 39))
+#define HYP_FIRST_SLOT      256
+#define HYP_LAST_SLOT       271
+#define M2P_RO_VIRT         0xffff800000000000
+#define M2P_SLOT            256
+#define PERDOMAIN_SLOT      260
+#define PERDOMAIN_VIRT      0xffff820000000000
+#define HYP_SLOT            261
+#define VMAP_VIRT           0xffff828000000000 /* ioremap, per-CPU stubs: 64 GB */
+#define VMAP_VIRT_END       0xffff829000000000
+#define M2P_RW_VIRT         0xffff829000000000 /* 64 GB */
+#define FRAMETABLE_VIRT     0xffff82a000000000 /* 128 GB: 4 G frames of 32 bytes */
+#define FRAMETABLE_VIRT_END 0xffff82c000000000
+#define HYP_VIRT            0xffff82d040000000 /* the image, 1 GB */
+#define HYP_VIRT_END        0xffff82d080000000
+#define IMAGE_PHYS          0x200000 /* where the image is loaded; linked at HYP_VIRT + this */
+#define DIRECTMAP_VIRT      0xffff830000000000
+#define DIRECTMAP_VIRT_END  0xffff880000000000
 
 /* Selectors in the hypervisor's part of every GDT (xen-x86_64.h gives 0xe0xx to guests). */
-#define GDT_FIRST_RESERVED_PAGE  14
-#define GDT_RESERVED_BASE        0xe000
-#define HYP_CS32                 0xe008
-#define HYP_CS                   0xe010 /* syscall: CS = 0xe010, SS = 0xe018 */
-#define HYP_DS                   0xe018
+#define GDT_FIRST_RESERVED_PAGE 14
+#define GDT_RESERVED_BASE       0xe000
+#define HYP_CS32                0xe008
+#define HYP_CS                  0xe010 /* syscall: CS = 0xe010, SS = 0xe018 */
+#define HYP_DS                  0xe018
 /* 0xe023 guest 32-bit code, 0xe02b guest data, 0xe033 guest 64-bit code: fixed by the ABI */
-#define TSS_SELECTOR             0xe040 /* 16 bytes */
-#define LDT_SELECTOR             0xe050 /* 16 bytes */
+#define TSS_SELECTOR 0xe040 /* 16 bytes */
+#define LDT_SELECTOR 0xe050 /* 16 bytes */
