@@ -38,7 +38,7 @@ static struct domain *alloc_domain(domid_t id)
     d->refs = 1;
     d->shutdown_code = ~0u;
     spin_lock_init(&d->lock, LOCK_DOMAIN);
-    spin_lock_init(&d->mem.lock, LOCK_PAGE);
+    spin_lock_init(&d->mem.lock, LOCK_PAGELIST);
     list_init(&d->list);
     return d;
 }

@@ -34,7 +34,7 @@
 #define CHUNK_CLEAN       UINT32_MAX
 #define SCRUB_PIECE_ORDER 6
 /* Zeroing more than 2^9 frames at once would hold the CPU for too long. */
-#define MAX_DIRTY_ORDER   9
+#define MAX_DIRTY_ORDER 9
 
 struct chunk_list {
     uint32_t first, last; /* clean chunks at the front, dirty ones at the back */
@@ -54,8 +54,8 @@ static struct node_heap node0;
 static struct node_heap *nodes[MAX_NODES] = {&node0};
 static unsigned nr_nodes = 1;
 static uint64_t total_free, total_pages, total_claims;
-static uint64_t scrubbing;    /* pages off their lists for heap_scrub_idle(), counted as free */
-static unsigned scrub_abort;  /* allocations that wait for those */
+static uint64_t scrubbing;   /* pages off their lists for heap_scrub_idle(), counted as free */
+static unsigned scrub_abort; /* allocations that wait for those */
 
 /* Which node a frame belongs to: runs of frames, by start. */
 static struct node_run {
@@ -63,8 +63,6 @@ static struct node_run {
     unsigned node;
 } runs[2 * MAX_NODES];
 static unsigned nr_runs;
-
-uint64_t max_page;
 
 static inline struct page_info *frame_page(uint32_t f)
 {
@@ -652,15 +650,16 @@ uint64_t heap_free_pages_node(unsigned node, unsigned min_bits, unsigned max_bit
 
 static void dump_heap(unsigned char key)
 {
-    printk("'%c': heap: %lu of %lu pages free, %lu to be scrubbed, %lu claimed\n",
-           key, total_free, total_pages, heap_scrub_pages(), total_claims);
+    (void)key;
+    printk("  %lu of %lu pages free, %lu to be scrubbed, %lu claimed\n", total_free, total_pages,
+           heap_scrub_pages(), total_claims);
     for (unsigned i = 0; i < nr_nodes; i++) {
         const struct node_heap *h = nodes[i];
 
         for (unsigned z = 0; h && z < NR_ZONES; z++)
             if (h->zone_free[z])
-                printk("  node %u, below 2^%u: %lu pages free, orders %#x\n", i,
-                       z + 1 + PAGE_SHIFT, h->zone_free[z], h->orders[z]);
+                printk("  node %u, below 2^%u: %lu pages free, orders %#x\n", i, z + 1 + PAGE_SHIFT,
+                       h->zone_free[z], h->orders[z]);
     }
 }
 
@@ -668,15 +667,15 @@ static void dump_domain_memory(unsigned char key)
 {
     const struct domain *d;
 
-    printk("'%c': memory of domains, in pages\n", key);
-    for_each_domain(d)
-        printk("  d%u: %lu of %lu, listed %lu, claimed %lu, shared hypervisor pages %lu\n",
-               d->id, d->mem.tot_pages, d->mem.max_pages, d->mem.listed, d->mem.outstanding,
+    (void)key;
+    for_each_domain (d)
+        printk("  d%u: %lu of %lu, listed %lu, claimed %lu, shared hypervisor pages %lu\n", d->id,
+               d->mem.tot_pages, d->mem.max_pages, d->mem.listed, d->mem.outstanding,
                d->mem.hyp_pages);
 }
 
 void heap_init(void)
 {
-    keyhandler_register('m', dump_heap, "memory: free pages by node and zone");
-    keyhandler_register('M', dump_domain_memory, "memory: pages of each domain");
+    keyhandler_register('m', dump_heap, "free memory by node and address");
+    keyhandler_register('M', dump_domain_memory, "memory of each domain, in pages");
 }

@@ -23,25 +23,26 @@ struct domain;
 struct call;
 
 struct page_info {
-    uint64_t refs;      /* PAGE_* state bits, reference count below */
-    uint64_t type;      /* arch/x86/mm/types.h */
-    uint32_t owner;     /* frame of the owner's struct domain, 0: none; page_owner() */
-    uint32_t tlb_stamp; /* TLB clock when the frame was freed or lost a type */
+    uint64_t refs;       /* PAGE_* state bits, reference count below */
+    uint64_t type;       /* arch/x86/mm/types.h */
+    uint32_t owner;      /* frame of the owner's struct domain, 0: none; page_owner() */
+    uint32_t tlb_stamp;  /* TLB clock when the frame was freed or lost a type */
     uint32_t next, prev; /* frames: list links (owner's page list; heap free list) */
 };
 BUILD_BUG_ON(sizeof(struct page_info) != 32);
 
-#define PAGE_ALLOCATED  (1ULL << 63) /* holds a reference of its own */
-#define PAGE_HYP_SHARED (1ULL << 62) /* hypervisor's page, shared with owner (shared info, grants):
-                                        it is not on the owner's list nor in its tot_pages */
-#define PAGE_BROKEN     (1ULL << 61)
-#define PAGE_FREE       (1ULL << 60) /* in the heap */
-#define PAGE_DIRTY      (1ULL << 59) /* free: must be zeroed before it is used again */
-#define PAGE_STALE      (1ULL << 58) /* free: ... and TLBs be flushed, by tlb_stamp, before that */
-#define PAGE_HYP_BYTES  (1ULL << 57) /* hypervisor: first page of something xzalloc()ed */
-#define PAGE_ORDER_SHIFT 48          /* order, in the first page of a free chunk */
+#define PAGE_ALLOCATED (1ULL << 63) /* holds a reference of its own */
+#define PAGE_HYP_SHARED                                                                            \
+    (1ULL << 62) /* hypervisor's page, shared with owner (shared info, grants):                    \
+                    it is not on the owner's list nor in its tot_pages */
+#define PAGE_BROKEN      (1ULL << 61)
+#define PAGE_FREE        (1ULL << 60) /* in the heap */
+#define PAGE_DIRTY       (1ULL << 59) /* free: must be zeroed before it is used again */
+#define PAGE_STALE       (1ULL << 58) /* free: ... and TLBs be flushed, by tlb_stamp, before that */
+#define PAGE_HYP_BYTES   (1ULL << 57) /* hypervisor: first page of something xzalloc()ed */
+#define PAGE_ORDER_SHIFT 48           /* order, in the first page of a free chunk */
 #define PAGE_ORDER_MASK  (0x1fULL << PAGE_ORDER_SHIFT)
-#define PAGE_COUNT_MASK ((1ULL << 48) - 1)
+#define PAGE_COUNT_MASK  ((1ULL << 48) - 1)
 
 /* --- frame table (arch provides the mapping) --- */
 extern uint64_t max_page; /* one more than the highest frame of RAM */
@@ -72,10 +73,10 @@ static __always_inline struct page_info *virt_to_page(const void *va)
 #define HEAP_MAX_ORDER   18
 #define MEMF_NODE(n)     (((n) + 1) & 0xff) /* prefer node n */
 #define MEMF_EXACT_NODE  (1u << 8)
-#define MEMF_ZERO        (1u << 9)          /* contents zeroed (always so, but see NO_SCRUB) */
+#define MEMF_ZERO        (1u << 9)             /* contents zeroed (always so, but see NO_SCRUB) */
 #define MEMF_BITS(b)     ((unsigned)(b) << 16) /* address below 2^b; 0: anywhere */
-#define MEMF_NO_REFCOUNT (1u << 10)         /* domain page listed but not counted in tot_pages */
-#define MEMF_NO_SCRUB    (1u << 11)         /* contents are whatever (boot; overwritten at once) */
+#define MEMF_NO_REFCOUNT (1u << 10)            /* domain page listed but not counted in tot_pages */
+#define MEMF_NO_SCRUB    (1u << 11) /* contents are whatever (boot; overwritten at once) */
 void heap_init(void);
 /* Gives [start, end) to the heap.  Boot, memory hot-add. */
 void heap_add_range(mfn_t start, mfn_t end, unsigned node);
@@ -115,13 +116,13 @@ void xfree(void *p);
 /* --- ownership --- */
 /* A domain's memory; part of struct domain, guarded by its lock. */
 struct domain_mem {
-    spinlock_t lock;         /* LOCK_PAGELIST */
-    uint32_t first, last;    /* page list (frames; 0: empty): first those with PAGE_ALLOCATED */
-    uint64_t listed;         /* pages on the list: not 0 holds a reference to the domain */
-    uint64_t tot_pages;      /* pages counted against max_pages */
-    uint64_t max_pages;      /* limit for tot_pages */
-    uint64_t outstanding;    /* claimed, not yet allocated (also under the heap's lock) */
-    uint64_t hyp_pages;      /* shared hypervisor pages (atomic) */
+    spinlock_t lock;      /* LOCK_PAGELIST */
+    uint32_t first, last; /* page list (frames; 0: empty): first those with PAGE_ALLOCATED */
+    uint64_t listed;      /* pages on the list: not 0 holds a reference to the domain */
+    uint64_t tot_pages;   /* pages counted against max_pages */
+    uint64_t max_pages;   /* limit for tot_pages */
+    uint64_t outstanding; /* claimed, not yet allocated (also under the heap's lock) */
+    uint64_t hyp_pages;   /* shared hypervisor pages (atomic) */
 };
 
 /* The number by which page_info knows d: struct domain is a page of RAM. */

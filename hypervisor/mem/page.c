@@ -286,8 +286,8 @@ int steal_page(struct domain *d, struct page_info *pg, unsigned memflags)
         spin_unlock(&d->mem.lock);
         return -EINVAL;
     }
-    if (d->dying || !__atomic_compare_exchange_n(&pg->refs, &x, 0, false, __ATOMIC_ACQ_REL,
-                                                 __ATOMIC_RELAXED)) {
+    if (d->dying ||
+        !__atomic_compare_exchange_n(&pg->refs, &x, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         spin_unlock(&d->mem.lock);
         return -EBUSY;
     }
@@ -339,19 +339,10 @@ void share_io_frames(mfn_t start, mfn_t end)
 
 /* --- the domain's part --- */
 
-static int mem_domain_create(struct domain *d, const struct xen_domctl_createdomain *cfg)
-{
-    (void)cfg;
-    d->mem = (struct domain_mem){0};
-    spin_lock_init(&d->mem.lock, LOCK_PAGELIST);
-    return 0;
-}
-
 static int mem_relinquish(struct domain *d)
 {
     domain_set_claim(d, 0);
     return relinquish_domain_pages(d);
 }
 
-DEFINE_UNIT(mem, .name = "memory", .level = UNIT_MEM, .domain_create = mem_domain_create,
-            .relinquish = mem_relinquish);
+DEFINE_UNIT(mem, .name = "memory", .level = UNIT_MEM, .relinquish = mem_relinquish);

@@ -18,13 +18,13 @@
 #include "lib/bitops.h"
 #include "lib/string.h"
 
-#define TYPE_SLAB    (1ULL << 63)
-#define SLAB_CLASS   0  /* bits 0..7 */
-#define SLAB_USED    8  /* bits 8..23: objects in use */
-#define SLAB_FREE    24 /* bits 24..39: offset of the first free object, NO_OBJECT: none */
-#define NO_OBJECT    0xffff
-#define MIN_SHIFT    4
-#define NR_CLASSES   8 /* 16 to 2048 bytes */
+#define TYPE_SLAB  (1ULL << 63)
+#define SLAB_CLASS 0  /* bits 0..7 */
+#define SLAB_USED  8  /* bits 8..23: objects in use */
+#define SLAB_FREE  24 /* bits 24..39: offset of the first free object, NO_OBJECT: none */
+#define NO_OBJECT  0xffff
+#define MIN_SHIFT  4
+#define NR_CLASSES 8 /* 16 to 2048 bytes */
 
 static spinlock_t slab_lock = SPINLOCK_INIT(LOCK_HEAP);
 static uint32_t partial[NR_CLASSES]; /* slabs (frames) with free objects */
@@ -37,7 +37,7 @@ static inline struct page_info *frame_page(uint32_t f)
 
 static inline uint64_t slab_word(unsigned class, unsigned used, unsigned first)
 {
-    return TYPE_SLAB | ((uint64_t)class << SLAB_CLASS) | ((uint64_t)used << SLAB_USED) |
+    return TYPE_SLAB | ((uint64_t) class << SLAB_CLASS) | ((uint64_t)used << SLAB_USED) |
            ((uint64_t)first << SLAB_FREE);
 }
 

@@ -34,8 +34,7 @@ DEFINE_UNIT(memory_map, .name = "memory map", .level = UNIT_MEM + 1, .domain_fre
 static long copy_map(struct xen_memory_map *arg, const struct e820_map *map)
 {
     arg->nr_entries = min(arg->nr_entries, map->nr);
-    return copy_to_guest(handle_addr(arg->buffer), map->map,
-                         arg->nr_entries * sizeof(map->map[0]));
+    return copy_to_guest(handle_addr(arg->buffer), map->map, arg->nr_entries * sizeof(map->map[0]));
 }
 
 long memory_memory_map(struct call *c, struct xen_memory_map *arg)
