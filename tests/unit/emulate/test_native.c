@@ -103,12 +103,13 @@ static int mem_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, c
 static int mem_cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *old,
                        const void *new, unsigned int bytes, bool lock)
 {
-    uint8_t *mem = shadow + (addr - ARENA_BASE);
     int rc = touch(ctxt, addr, bytes, true);
+    uint8_t *mem;
 
     (void)seg, (void)lock;
     if (rc != EMUL_OKAY)
         return rc;
+    mem = shadow + (addr - ARENA_BASE);
     if (!memcmp(mem, old, bytes))
         memcpy(mem, new, bytes);
     else
@@ -426,9 +427,9 @@ static bool same(const struct insn *insn, const struct cpu_user_regs *before,
     } else if (real->vector != -1) {
         return false;
     }
-    /* With 32-bit addresses, processors cut the counters of a string instruction even if it then
-     * faults. */
-    cut = insn->rep && insn->addr_bytes == 4 && ctxt->exception.pending;
+    /* With 32-bit addresses, Intel cuts the registers of a repeated instruction even if none is
+     * used. */
+    cut = insn->rep && insn->addr_bytes == 4;
     for (unsigned int i = 0; i < 16; i++) {
         uint64_t val = *emul_gpr((struct cpu_user_regs *)emulated, i);
 
