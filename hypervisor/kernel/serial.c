@@ -187,3 +187,8 @@ void serial_init_irq(void)
         outb(IER_RX, p->base + REG_IER);
     }
 }
+
+uint16_t serial_port_base(unsigned n)
+{
+    return n < ARRAY_SIZE(ports) && ports[n].present ? ports[n].base : 0;
+}

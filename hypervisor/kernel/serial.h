@@ -6,3 +6,5 @@
 void serial_init_early(void);
 /* Input by interrupt from now on. */
 void serial_init_irq(void);
+/* First of the eight I/O ports of com<n+1> if the hypervisor uses it, else 0. */
+uint16_t serial_port_base(unsigned n);

@@ -53,6 +53,9 @@ bool pv_emulate_invalid_op(struct cpu_user_regs *regs);
 bool pv_port_allowed(const struct vcpu *v, const struct cpu_user_regs *regs, unsigned port,
                      unsigned bytes);
 
+/* --- hypercall_page.c --- */
+void pv_write_hypercall_page(void *page);
+
 /* --- debugreg.c --- */
 long pv_set_debugreg(struct vcpu *v, unsigned reg, unsigned long value);
 void pv_load_debugregs(const struct vcpu *v);
