@@ -16,10 +16,10 @@ LDFLAGS_HYP := -static -nostdlib --no-dynamic-linker -z noexecstack -z max-page-
 PAYLOAD_LIBDIR := /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
 PAYLOAD_LIBS   := $(addprefix $(PAYLOAD_LIBDIR)/,liblzma.a libz.a libzstd.a liblz4.a)
 
-$(O)/payload.o: $(O)/hypervisor/boot/libc_shim.o $(O)/hypervisor/boot/decompress_libs.o $(PAYLOAD_LIBS) tools/shim-symbols.txt
+$(O)/payload.o: $(O)/hypervisor/boot/libc_shim.o $(O)/hypervisor/boot/decompress_libs.o $(PAYLOAD_LIBS) $(BOOT_DIR)/image.mk
 	@echo "  LD   $@"
-	$(Q)$(LD) -r --gc-sections -u decompress_one -u libs_fs_block -o $@.1 $(filter %.o,$^) $(PAYLOAD_LIBS)
-	$(Q)$(OBJCOPY) --keep-global-symbols=tools/shim-symbols.txt $@.1 $@
+	$(Q)$(LD) -r --gc-sections -u payload_decompress -o $@.1 $(filter %.o,$^) $(PAYLOAD_LIBS)
+	$(Q)$(OBJCOPY) --keep-global-symbol=payload_decompress $@.1 $@
 	@rm -f $@.1
 
 LINK_OBJS := $(filter-out $(O)/hypervisor/boot/libc_shim.o $(O)/hypervisor/boot/decompress_libs.o,$(OBJS)) $(O)/payload.o

@@ -172,6 +172,7 @@ void __init arch_boot_platform(void)
 
 void __init arch_boot_cpus(void)
 {
+    mm_share_special_frames();
     smp_start_all();
     time_check_sync();
 }

@@ -367,6 +367,22 @@ void unmap_hyp(unsigned long va, unsigned long nr)
     flush_tlb_mask(&cpu_online_map);
 }
 
+mfn_t hyp_va_to_mfn(unsigned long va)
+{
+    for (unsigned level = 3; level >= 1; level--) {
+        pte_t *e = walk(hyp_l3, va, level, false, 0);
+
+        if (!e || !(*e & PTE_PRESENT))
+            break;
+        if (level == 1 || (*e & PTE_PSE)) {
+            uint64_t below = (1UL << (9 * (level - 1))) - 1;
+
+            return _mfn((mfn_x(pte_mfn(*e)) & ~below) | ((va >> PAGE_SHIFT) & below));
+        }
+    }
+    return INVALID_MFN;
+}
+
 /* First fit for nr pages whose address is `offset` pages off a 2 MB boundary (or -1: any). */
 static unsigned long window_alloc(unsigned long nr, long offset)
 {

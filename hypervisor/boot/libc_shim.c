@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The C library as far as the decompression libraries call it.  The build links this with them
+ * into one object and hides all of it but payload_decompress(), so that nobody else gets this
+ * malloc.  Memory comes from the arena and is never reused: each job has an arena of its own.
+ */
+#include "boot/decompress_private.h"
+#include "kernel/panic.h"
+#include "lib/compiler.h"
+#include "lib/string.h"
+
+static char *arena;
+static size_t arena_left;
+
+void payload_malloc_init(void *start, size_t size)
+{
+    arena = start;
+    arena_left = size;
+}
+
+void *malloc(size_t size);
+void *calloc(size_t n, size_t size);
+void free(void *p);
+void __stack_chk_fail(void) __noreturn;
+
+/* The arena is zeroed. */
+void *malloc(size_t size)
+{
+    char *p = arena;
+
+    if (size > arena_left || ROUND_UP(size, 64UL) > arena_left)
+        return NULL;
+    size = ROUND_UP(size, 64UL);
+    arena += size;
+    arena_left -= size;
+    return p;
+}
+
+void *calloc(size_t n, size_t size)
+{
+    size_t bytes;
+
+    return __builtin_mul_overflow(n, size, &bytes) ? NULL : malloc(bytes);
+}
+
+void free(void *p)
+{
+    (void)p;
+}
+
+void __stack_chk_fail(void)
+{
+    panic("A decompression library overran its stack frame");
+}
