@@ -28,6 +28,7 @@ struct timer_heap {
     struct timer *root;
     struct timer *running;
     s_time_t programmed; /* what the hardware is set for */
+    bool ready;
 };
 static DEFINE_PER_CPU(struct timer_heap, timer_heap);
 
@@ -277,9 +278,12 @@ void timer_cpu_init(unsigned cpu)
 {
     struct timer_heap *h = &per_cpu(timer_heap, cpu);
 
+    if (h->ready) /* a CPU that comes back; its heap is empty */
+        return;
     spin_lock_init(&h->lock, LOCK_TIMER);
     h->root = h->running = NULL;
     h->programmed = S_TIME_NEVER;
+    h->ready = true;
 }
 
 void timer_cpu_dead(unsigned cpu)
@@ -290,9 +294,10 @@ void timer_cpu_dead(unsigned cpu)
         struct timer *t = READ_ONCE(h->root); /* nobody else takes from a dead CPU's heap */
 
         if (!t)
-            return;
+            break;
         timer_migrate(t, smp_processor_id());
     }
+    h->programmed = S_TIME_NEVER;
 }
 
 static void dump_cpu(unsigned cpu, s_time_t now)
@@ -335,6 +340,7 @@ static void dump_timers(unsigned char key)
 
 void timer_subsys_init(void)
 {
+    timer_cpu_init(smp_processor_id());
     open_softirq(SOFTIRQ_TIMER, run_timers);
     keyhandler_register('a', dump_timers, "timers");
 }

@@ -57,23 +57,49 @@ int sched_domctl(struct domain *d, struct xen_domctl_scheduler_op *op);
 int sched_sysctl(struct xen_sysctl_scheduler_op *op);
 int sched_id(void);
 
-/* What a scheduler implements.  All hooks run under the run-queue lock of the CPU named. */
+/* Pool-0, the one CPU pool.  op is in hypervisor memory, its bitmap in the caller's.  -errno. */
+struct xen_sysctl_cpupool_op;
+int cpupool_sysctl(struct xen_sysctl_cpupool_op *op);
+/* Writes mask to the caller's bitmap, as far as it reaches; clears what is beyond.  -EFAULT. */
+struct xenctl_bitmap;
+int cpumask_to_guest(const struct xenctl_bitmap *bitmap, const cpumask_t *mask);
+int cpumask_from_guest(cpumask_t *mask, const struct xenctl_bitmap *bitmap);
+
+/* sched= : names one of the schedulers built in; false: none of that name.  Before sched_init(). */
+bool sched_choose(const char *opt_name);
+
+/*
+ * What a scheduler implements.  A vcpu that is runnable and not running is queued with the
+ * scheduler, on the CPU v->processor; the core says when.  Unless noted, hooks run under that CPU's
+ * run-queue lock, with interrupts off.
+ */
 struct scheduler {
     const char *name, *opt_name; /* opt_name: as in sched= */
     unsigned id;                 /* XEN_SCHEDULER_* the tools are told */
-    int (*init)(void);
-    void *(*alloc_vcpu)(struct vcpu *v);
-    void (*free_vcpu)(struct vcpu *v);
-    void *(*alloc_domain)(struct domain *d);
-    void (*free_domain)(struct domain *d);
+    void (*cpu_init)(unsigned cpu);       /* no lock; before the CPU schedules */
+    void *(*alloc_vcpu)(struct vcpu *v);  /* no lock; what it returns is sched_vcpu.data */
+    void (*free_vcpu)(struct vcpu *v);    /* no lock */
+    void *(*alloc_domain)(struct domain *d); /* no lock; sched_domain.data */
+    void (*free_domain)(struct domain *d);   /* no lock */
+    /* The best of its CPUs (hard affinity, online) for v, which wakes.  Other CPUs' queues are not
+     * locked: it may guess.  An idle CPU it chooses is made to schedule. */
     unsigned (*pick_cpu)(const struct vcpu *v);
-    void (*insert)(struct vcpu *v);
-    void (*remove)(struct vcpu *v);
-    void (*wake)(struct vcpu *v);
-    void (*sleep)(struct vcpu *v);
+    /* v is runnable now: queues it; the CPU shall schedule if v should run before what runs. */
+    void (*wake)(struct vcpu *v, s_time_t now);
+    /* v, which is queued, is not runnable any more, or is about to move. */
+    void (*dequeue)(struct vcpu *v);
+    /* v, which runs, would let others run: at the next pick_next(). */
     void (*yield)(struct vcpu *v);
-    /* Next to run on cpu and for how long at most (slice, ns; <0: no limit). */
-    struct vcpu *(*pick_next)(unsigned cpu, s_time_t now, struct vcpu *prev, s_time_t *slice);
-    int (*adjust)(struct domain *d, struct xen_domctl_scheduler_op *op);
+    /*
+     * Next to run on this CPU, taken off the queue, or NULL: idle; and for how long at most (ns; 0:
+     * no limit).  prev ran since `since`; if it is still runnable, it is queued or chosen again.
+     */
+    struct vcpu *(*pick_next)(unsigned cpu, s_time_t now, struct vcpu *prev, s_time_t since,
+                              s_time_t *slice);
+    /* Nothing is queued here: a vcpu queued elsewhere that may run on cpu, by sched_pull(), which
+     * is queued on cpu then; false: none. */
+    bool (*steal)(unsigned cpu, s_time_t now);
+    int (*adjust)(struct domain *d, struct xen_domctl_scheduler_op *op); /* no lock */
+    int (*adjust_global)(struct xen_sysctl_scheduler_op *op);            /* no lock */
     void (*dump)(unsigned cpu);
 };

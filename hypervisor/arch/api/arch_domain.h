@@ -21,6 +21,8 @@ void sched_context_saved(struct vcpu *prev);
 
 /* v has an event: makes it notice, if it runs on another CPU.  Any context. */
 void arch_vcpu_kick(struct vcpu *v);
+/* VCPUOP_send_nmi: v takes an NMI as soon as it can (its handler is registered by nmi_op). */
+void arch_vcpu_send_nmi(struct vcpu *v);
 /* Registers (and stack) of v on the console. */
 void arch_dump_vcpu(struct vcpu *v);
 /* VCPUOP_initialise, XEN_DOMCTL_setvcpucontext: ctx is a vcpu_guest_context in hypervisor memory

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Round robin, by turns.
+ *
+ * Every vcpu has what is left of its turn.  A turn may be used in pieces: a vcpu that blocks and
+ * wakes goes on with what it left, ahead of those that wait for a new turn, and may interrupt what
+ * runs.  When the turn is used up, the vcpu waits, behind all others of its CPU, for the next.  One
+ * that has slept for as long as a round takes begins a new turn at once.  So a vcpu that does
+ * little is served quickly, and one that is always busy gets one turn a round like everybody.
+ *
+ * A CPU's queue is two lists: `current_turn` (first) and `next_turn`.  Because sleepers with fresh
+ * turns could keep the first from ever running dry, the head of the second goes first once it has
+ * waited for as long as a round takes.
+ *
+ * The length of a turn is proportional to the domain's weight.  To the tools this answers as
+ * credit2; caps are stored, not enforced.
+ *
+ * Everything in here is guarded by the lock of the CPU's run queue.
+ */
+#include "arch/api/arch_time.h"
+#include "kernel/console.h"
+#include "kernel/softirq.h"
+#include "lib/errno.h"
+#include "sched/private.h"
+
+#define TURN           MILLISECS(10) /* at the default weight */
+#define TURN_MIN       MILLISECS(1)
+#define TURN_MAX       MILLISECS(40)
+#define DEFAULT_WEIGHT 256
+#define RATELIMIT_MAX  MILLISECS(500)
+
+struct rr_vcpu {
+    struct list_head link; /* in one of the lists while queued */
+    struct vcpu *v;
+    s_time_t left;  /* of the turn */
+    s_time_t since; /* queued, or off the CPU */
+    bool yields;
+};
+
+struct rr_domain {
+    uint16_t weight, cap;
+};
+
+struct rr_cpu {
+    struct list_head current_turn, next_turn;
+    unsigned queued;
+};
+static DEFINE_PER_CPU(struct rr_cpu, rr_cpu);
+
+/* What runs is not interrupted by a wake-up before it ran for so long. */
+static s_time_t ratelimit = MILLISECS(1);
+
+static struct rr_vcpu *rr_vcpu(const struct vcpu *v)
+{
+    return v->sched->data;
+}
+
+static s_time_t turn_length(const struct vcpu *v)
+{
+    const struct rr_domain *rd = v->domain->sched->data;
+    s_time_t t = TURN * READ_ONCE(rd->weight) / DEFAULT_WEIGHT;
+
+    return t < TURN_MIN ? TURN_MIN : t > TURN_MAX ? TURN_MAX : t;
+}
+
+/* How long all of a CPU's queue takes to have its turn, about. */
+static s_time_t round_length(const struct rr_cpu *rc)
+{
+    return TURN * (rc->queued + 1);
+}
+
+static void cpu_init(unsigned cpu)
+{
+    struct rr_cpu *rc = &per_cpu(rr_cpu, cpu);
+
+    list_init(&rc->current_turn);
+    list_init(&rc->next_turn);
+    rc->queued = 0;
+}
+
+static void *alloc_vcpu(struct vcpu *v)
+{
+    struct rr_vcpu *rv = xzalloc(struct rr_vcpu);
+
+    if (rv) {
+        rv->v = v;
+        list_init(&rv->link);
+    }
+    return rv;
+}
+
+static void free_vcpu(struct vcpu *v)
+{
+    xfree(v->sched->data);
+    v->sched->data = NULL;
+}
+
+static void *alloc_domain(struct domain *d)
+{
+    struct rr_domain *rd = xzalloc(struct rr_domain);
+
+    (void)d;
+    if (rd)
+        rd->weight = DEFAULT_WEIGHT;
+    return rd;
+}
+
+static void free_domain(struct domain *d)
+{
+    xfree(d->sched->data);
+    d->sched->data = NULL;
+}
+
+/* ---- which CPU ---- */
+
+/* An idle CPU of mask, v's own if it is one, which no other wake-up is sent to from now on. */
+static unsigned claim_idle(const struct vcpu *v, const cpumask_t *mask)
+{
+    cpumask_t idle;
+    unsigned cpu = v->processor;
+
+    if (cpumask_test_cpu(cpu, mask) && cpumask_test_cpu(cpu, &sched_idle_cpus))
+        return cpu;
+    cpumask_and(&idle, mask, &sched_idle_cpus);
+    for_each_cpu (cpu, &idle)
+        if (cpumask_test_and_clear_cpu(cpu, &sched_idle_cpus)) {
+            /* Also if v does not come in the end: then the CPU finds itself idle again. */
+            cpu_raise_softirq(cpu, SOFTIRQ_SCHEDULE);
+            return cpu;
+        }
+    return NR_CPUS;
+}
+
+static unsigned pick_cpu(const struct vcpu *v)
+{
+    cpumask_t hard, soft;
+    unsigned cpu, best, load, best_load;
+
+    cpumask_and(&hard, &v->hard_affinity, &cpu_online_map);
+    if (cpumask_empty(&hard)) /* all of its CPUs have gone */
+        hard = cpu_online_map;
+    cpumask_and(&soft, &hard, &v->soft_affinity);
+    cpu = claim_idle(v, &soft);
+    if (cpu == NR_CPUS)
+        cpu = claim_idle(v, &hard);
+    if (cpu != NR_CPUS)
+        return cpu;
+
+    if (cpumask_empty(&soft))
+        soft = hard;
+    best = cpumask_test_cpu(v->processor, &soft) ? v->processor : cpumask_first(&soft);
+    best_load = READ_ONCE(per_cpu(rr_cpu, best).queued);
+    for_each_cpu (cpu, &soft) {
+        load = READ_ONCE(per_cpu(rr_cpu, cpu).queued);
+        if (load < best_load) {
+            best = cpu;
+            best_load = load;
+        }
+    }
+    return best;
+}
+
+/* ---- queueing ---- */
+
+static void enqueue(struct rr_cpu *rc, struct rr_vcpu *rv, s_time_t now)
+{
+    if (rv->left <= 0 || rv->yields) {
+        rv->left = turn_length(rv->v);
+        rv->yields = false;
+        list_add_tail(&rv->link, &rc->next_turn);
+    } else {
+        list_add_tail(&rv->link, &rc->current_turn);
+    }
+    rv->since = now;
+    rc->queued++;
+}
+
+static void dequeue(struct vcpu *v)
+{
+    list_del(&rr_vcpu(v)->link);
+    per_cpu(rr_cpu, v->processor).queued--;
+}
+
+/* A vcpu was queued on p's CPU, where another runs: sets when the CPU chooses again. */
+static void limit_current(struct sched_cpu *p, bool urgent, s_time_t now)
+{
+    s_time_t end;
+
+    if (urgent)
+        end = p->since + ratelimit;
+    else
+        end = p->since + max(rr_vcpu(p->curr)->left, ratelimit);
+    if (end <= now)
+        cpu_raise_softirq(p->cpu, SOFTIRQ_SCHEDULE);
+    else if (end < p->slice_end)
+        sched_set_slice(p, end);
+}
+
+static void wake(struct vcpu *v, s_time_t now)
+{
+    struct rr_cpu *rc = &per_cpu(rr_cpu, v->processor);
+    struct sched_cpu *p = &per_cpu(sched_cpu, v->processor);
+    struct rr_vcpu *rv = rr_vcpu(v);
+    bool urgent;
+
+    if (now - rv->since >= round_length(rc))
+        rv->left = turn_length(v);
+    urgent = rv->left > 0;
+    enqueue(rc, rv, now);
+    if (p->curr == p->idle) {
+        cpumask_clear_cpu(p->cpu, &sched_idle_cpus);
+        cpu_raise_softirq(p->cpu, SOFTIRQ_SCHEDULE);
+    } else {
+        limit_current(p, urgent, now);
+    }
+}
+
+static void yield(struct vcpu *v)
+{
+    rr_vcpu(v)->yields = true;
+}
+
+/* ---- choosing ---- */
+
+/* The queue has members that an idle CPU could take: makes one such CPU look. */
+static void call_idle_cpu(const struct rr_cpu *rc)
+{
+    const struct list_head *l = list_empty(&rc->current_turn) ? &rc->next_turn : &rc->current_turn;
+    const struct rr_vcpu *rv = list_first_entry(l, struct rr_vcpu, link);
+    cpumask_t able;
+    unsigned cpu;
+
+    cpumask_and(&able, &rv->v->hard_affinity, &sched_idle_cpus);
+    for_each_cpu (cpu, &able)
+        if (cpumask_test_and_clear_cpu(cpu, &sched_idle_cpus)) {
+            cpu_raise_softirq(cpu, SOFTIRQ_SCHEDULE);
+            return;
+        }
+}
+
+static struct rr_vcpu *first_of(const struct rr_cpu *rc, s_time_t now)
+{
+    struct rr_vcpu *waits = NULL, *urgent = NULL;
+
+    if (!list_empty(&rc->next_turn))
+        waits = list_first_entry(&rc->next_turn, struct rr_vcpu, link);
+    if (!list_empty(&rc->current_turn))
+        urgent = list_first_entry(&rc->current_turn, struct rr_vcpu, link);
+    if (!urgent || !waits)
+        return urgent ? urgent : waits;
+    return now - waits->since > round_length(rc) ? waits : urgent;
+}
+
+static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, s_time_t since,
+                              s_time_t *slice)
+{
+    struct rr_cpu *rc = &per_cpu(rr_cpu, cpu);
+    struct rr_vcpu *rv;
+
+    if (prev) {
+        rv = rr_vcpu(prev);
+        rv->left -= now - since;
+        rv->since = now;
+        if (vcpu_runnable(prev))
+            enqueue(rc, rv, now);
+        rv->yields = false;
+    }
+    rv = first_of(rc, now);
+    if (!rv)
+        return NULL;
+    dequeue(rv->v);
+    if (rc->queued) {
+        *slice = max(rv->left, ratelimit);
+        if (!cpumask_empty(&sched_idle_cpus))
+            call_idle_cpu(rc);
+    }
+    return rv->v;
+}
+
+static bool steal_from(struct list_head *list, unsigned cpu, s_time_t now)
+{
+    struct rr_vcpu *rv;
+
+    list_for_each_entry (rv, list, link) {
+        if (!sched_pull(rv->v, cpu))
+            continue;
+        enqueue(&per_cpu(rr_cpu, cpu), rv, now);
+        return true;
+    }
+    return false;
+}
+
+static bool steal(unsigned cpu, s_time_t now)
+{
+    unsigned other;
+    bool found = false;
+
+    for_each_online_cpu (other) {
+        struct rr_cpu *rc = &per_cpu(rr_cpu, other);
+        struct sched_cpu *p = &per_cpu(sched_cpu, other);
+
+        /* Only tried, not waited for: the other may be doing the same with us. */
+        if (other == cpu || !READ_ONCE(rc->queued) || !spin_trylock(&p->lock))
+            continue;
+        found = steal_from(&rc->current_turn, cpu, now) || steal_from(&rc->next_turn, cpu, now);
+        spin_unlock(&p->lock);
+        if (found)
+            break;
+    }
+    return found;
+}
+
+/* ---- tools ---- */
+
+static int adjust(struct domain *d, struct xen_domctl_scheduler_op *op)
+{
+    struct rr_domain *rd = d->sched->data;
+
+    switch (op->cmd) {
+    case XEN_DOMCTL_SCHEDOP_getinfo:
+        op->u.credit2.weight = rd->weight;
+        op->u.credit2.cap = rd->cap;
+        return 0;
+    case XEN_DOMCTL_SCHEDOP_putinfo:
+        /* Zero leaves a weight as it is, the largest number a cap. */
+        if (op->u.credit2.weight)
+            WRITE_ONCE(rd->weight, op->u.credit2.weight);
+        if (op->u.credit2.cap != UINT16_MAX)
+            rd->cap = op->u.credit2.cap;
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int adjust_global(struct xen_sysctl_scheduler_op *op)
+{
+    s_time_t limit;
+
+    switch (op->cmd) {
+    case XEN_SYSCTL_SCHEDOP_putinfo:
+        limit = MICROSECS(op->u.sched_credit2.ratelimit_us);
+        if (limit > RATELIMIT_MAX)
+            return -EINVAL;
+        WRITE_ONCE(ratelimit, limit);
+        return 0;
+    case XEN_SYSCTL_SCHEDOP_getinfo:
+        op->u.sched_credit2.ratelimit_us = ratelimit / MICROSECS(1);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static void dump_list(const char *name, const struct list_head *list)
+{
+    const struct rr_vcpu *rv;
+
+    list_for_each_entry (rv, list, link) {
+        printk("  %s: d%uv%u, %lld us left\n", name, rv->v->domain->id, rv->v->vcpu_id,
+               (long long)rv->left / 1000);
+    }
+}
+
+static void dump(unsigned cpu)
+{
+    dump_list("in its turn", &per_cpu(rr_cpu, cpu).current_turn);
+    dump_list("next turn", &per_cpu(rr_cpu, cpu).next_turn);
+}
+
+const struct scheduler sched_rr = {
+    .name = "round robin by turns, answering as credit2",
+    .opt_name = "credit2",
+    .id = XEN_SCHEDULER_CREDIT2,
+    .cpu_init = cpu_init,
+    .alloc_vcpu = alloc_vcpu,
+    .free_vcpu = free_vcpu,
+    .alloc_domain = alloc_domain,
+    .free_domain = free_domain,
+    .pick_cpu = pick_cpu,
+    .wake = wake,
+    .dequeue = dequeue,
+    .yield = yield,
+    .pick_next = pick_next,
+    .steal = steal,
+    .adjust = adjust,
+    .adjust_global = adjust_global,
+    .dump = dump,
+};
