@@ -52,7 +52,7 @@ long arch_call_library(long (*fn)(void *), void *arg)
 static void unmap_chunks(unsigned long va, size_t size)
 {
     for (size_t off = 0; off < size; off += CHUNK_SIZE) {
-        struct page_info *pg = mfn_to_page(hyp_va_to_mfn(va + off));
+        struct page_info *pg = mfn_to_page(vmap_to_mfn(va + off));
 
         unmap_hyp(va + off, 1UL << CHUNK_ORDER);
         heap_free(pg, CHUNK_ORDER);

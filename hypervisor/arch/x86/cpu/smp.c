@@ -32,8 +32,6 @@
 #include "lib/string.h"
 #include "sched/sched.h"
 
-unsigned nr_cpu_ids = 1;
-cpumask_t cpu_possible_map, cpu_online_map;
 uint32_t x86_cpu_to_apicid[NR_CPUS] = {[0 ... NR_CPUS - 1] = BAD_APIC_ID};
 uint32_t x86_cpu_to_acpiid[NR_CPUS];
 unsigned long percpu_offset[NR_CPUS];

@@ -367,7 +367,7 @@ void unmap_hyp(unsigned long va, unsigned long nr)
     flush_tlb_mask(&cpu_online_map);
 }
 
-mfn_t hyp_va_to_mfn(unsigned long va)
+mfn_t vmap_to_mfn(unsigned long va)
 {
     for (unsigned level = 3; level >= 1; level--) {
         pte_t *e = walk(hyp_l3, va, level, false, 0);
