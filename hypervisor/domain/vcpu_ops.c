@@ -133,14 +133,7 @@ long vcpuop_register_time_area(struct call *c, struct vcpu_register_time_memory_
 
 long vcpuop_register_vcpu_info(struct call *c, struct vcpu_register_vcpu_info *arg)
 {
-    long ret;
-
-    if (!c->tv)
-        return -ENOENT;
-    spin_lock(&c->d->lock);
-    ret = map_vcpu_info(c->tv, arg->mfn, arg->offset);
-    spin_unlock(&c->d->lock);
-    return ret;
+    return c->tv ? map_vcpu_info(c->tv, arg->mfn, arg->offset) : -ENOENT;
 }
 
 long vcpuop_set_periodic_timer(struct call *c, struct vcpu_set_periodic_timer *arg)

@@ -122,7 +122,7 @@ static struct rcu_head *next_ready(void)
     return head;
 }
 
-static void run_callbacks(void)
+void rcu_run_callbacks(void)
 {
     for (unsigned i = 0; i < BATCH; i++) {
         struct rcu_head *head = next_ready();
@@ -154,9 +154,4 @@ void rcu_cpu_dead(unsigned cpu)
     start_gp(&kick);
     spin_unlock_irqrestore(&rcu.lock, flags);
     cpumask_raise_softirq(&kick, SOFTIRQ_RCU);
-}
-
-void rcu_init(void)
-{
-    open_softirq(SOFTIRQ_RCU, run_callbacks);
 }

@@ -20,7 +20,16 @@
 DEFINE_PER_CPU(unsigned long, softirq_bits);
 DEFINE_PER_CPU(unsigned, irq_depth);
 
-static void (*softirq_handler[NR_SOFTIRQS])(void);
+static void run_tasklets(void);
+
+static void nothing(void)
+{
+}
+
+static void (*softirq_handler[NR_SOFTIRQS])(void) = {
+    [SOFTIRQ_TIMER] = nothing, [SOFTIRQ_RCU] = rcu_run_callbacks, [SOFTIRQ_TASKLET] = run_tasklets,
+    [SOFTIRQ_ARCH] = nothing,  [SOFTIRQ_SCHEDULE] = nothing,
+};
 
 /* Tasklets of a CPU, oldest first; touched by that CPU alone, with interrupts off. */
 struct tasklet_queue {
@@ -111,17 +120,4 @@ static void run_tasklets(void)
         __atomic_store_n(&t->scheduled, false, __ATOMIC_RELEASE);
         fn(data);
     }
-}
-
-static void nothing(void)
-{
-}
-
-void softirq_init(void)
-{
-    for (unsigned i = 0; i < NR_SOFTIRQS; i++)
-        if (!softirq_handler[i])
-            softirq_handler[i] = nothing;
-    open_softirq(SOFTIRQ_TASKLET, run_tasklets);
-    rcu_init();
 }

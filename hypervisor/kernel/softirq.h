@@ -62,5 +62,3 @@ struct tasklet {
 void tasklet_init(struct tasklet *t, void (*fn)(void *), void *data);
 /* Any context.  Once scheduled, nothing happens until fn has been called. */
 void tasklet_schedule(struct tasklet *t);
-
-void softirq_init(void); /* boot, before the first tasklet or call_rcu() */

@@ -18,9 +18,12 @@ long schedop_yield(struct call *c, struct noarg *arg)
 
 long schedop_block(struct call *c, struct noarg *arg)
 {
+    struct vcpu *v = c->v;
+
     (void)arg;
-    if (c->v->info)
-        WRITE_ONCE(c->v->info->evtchn_upcall_mask, 0);
+    /* A vcpu that has no place for its vcpu_info yet shares a stand-in with others. */
+    if (v->vcpu_id < XEN_LEGACY_MAX_VCPUS || v->info_page)
+        WRITE_ONCE(v->info->evtchn_upcall_mask, 0);
     vcpu_block();
     return 0;
 }
