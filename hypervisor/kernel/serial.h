@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Serial ports (16550). */
 #pragma once
+#include <stdint.h>
 
 /* Ports that the command line sets up, as console lines.  Needs no memory, no interrupts. */
 void serial_init_early(void);
