@@ -19,7 +19,7 @@ WARN       := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes
 HYP_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin-printf -fno-strict-aliasing -fno-common -fPIC \
               -fvisibility=hidden -fno-stack-protector -fno-asynchronous-unwind-tables -fno-jump-tables \
               -fno-omit-frame-pointer -mno-red-zone -mno-sse -mno-mmx -mno-80387 -msoft-float -mgeneral-regs-only \
-              -include build/autoconf.h $(WARN) $(DEFS) $(COMMON_INC) -Ihypervisor/arch/$(ARCH) -I$(O) $(EXTRA_CFLAGS)
+              -include build/autoconf.h -include lib/hidden.h $(WARN) $(DEFS) $(COMMON_INC) -Ihypervisor/arch/$(ARCH) -I$(O) $(EXTRA_CFLAGS)
 
 # Every room is a folder; what Kconfig leaves out is a file left out (hypervisor/rooms.mk).
 SRCS := $(sort $(shell find hypervisor lib -name '*.c' -o -name '*.S' | grep -v '/fake/' | grep -v 'asm-offsets.c'))
