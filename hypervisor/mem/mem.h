@@ -31,10 +31,9 @@ struct page_info {
 };
 BUILD_BUG_ON(sizeof(struct page_info) != 32);
 
-#define PAGE_ALLOCATED (1ULL << 63) /* holds a reference of its own */
-#define PAGE_HYP_SHARED                                                                            \
-    (1ULL << 62) /* hypervisor's page, shared with owner (shared info, grants):                    \
-                    it is not on the owner's list nor in its tot_pages */
+/* PAGE_HYP_SHARED: shared info, grant table...: not on the owner's list nor in its tot_pages. */
+#define PAGE_ALLOCATED   (1ULL << 63) /* holds a reference of its own */
+#define PAGE_HYP_SHARED  (1ULL << 62) /* hypervisor's page that its owner may map */
 #define PAGE_BROKEN      (1ULL << 61)
 #define PAGE_FREE        (1ULL << 60) /* in the heap */
 #define PAGE_DIRTY       (1ULL << 59) /* free: must be zeroed before it is used again */

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Host tests of mem/: the real files over the fake arch's frames.
+MEM_SRCS  := $(sort $(wildcard hypervisor/mem/*.c))
+MEM_DEPS  := $(MEM_SRCS) $(wildcard hypervisor/mem/*.h hypervisor/arch/fake/*.h tests/unit/mem/*.h) build/autoconf.h \
+             hypervisor/arch/fake/cpu.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c hypervisor/kernel/lock.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c \
+             tests/unit/mem/ground.c
+MEM_TESTS := build/unit/mem-heap build/unit/mem-page build/unit/mem-xenmem
+UNIT_TESTS += $(MEM_TESTS)
+
+$(MEM_TESTS): build/unit/mem-%: tests/unit/mem/test_%.c $(MEM_DEPS)
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
