@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Where a PV guest's kernel wants to be entered: trap table, callbacks, NMI. */
+#include "arch/api/arch_domain.h"
 #include "asm/layout.h"
 #include "hypercall/guest_access.h"
 #include "hypercall/handlers.h"
@@ -170,4 +171,11 @@ long do_xenpmu_op(unsigned long op, unsigned long arg)
     (void)op;
     (void)arg;
     return -EOPNOTSUPP;
+}
+
+void arch_vcpu_send_nmi(struct vcpu *v)
+{
+    __atomic_fetch_or(&v->arch.pv.async, PVA_NMI_PENDING, __ATOMIC_SEQ_CST);
+    vcpu_unblock(v); /* it may be blocked: an NMI ends that, as it ends HLT */
+    arch_vcpu_kick(v);
 }
