@@ -219,7 +219,8 @@ static void test_bytes(void **state)
         assert_non_null(slot[i].p);
         for (size_t j = 0; j < slot[i].size; j++)
             assert_int_equal(slot[i].p[j], 0);
-        assert_int_equal((uintptr_t)slot[i].p & (slot[i].size >= PAGE_SIZE ? PAGE_SIZE - 1 : 15), 0);
+        assert_int_equal((uintptr_t)slot[i].p & (slot[i].size >= PAGE_SIZE ? PAGE_SIZE - 1 : 15),
+                         0);
         memset(slot[i].p, slot[i].fill, slot[i].size);
     }
     for (unsigned i = 0; i < SLOTS; i++)
