@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Host tests of event channels: both ABIs, against guests that behave and guests that do not.
+EVENT_TEST_SRCS := $(wildcard hypervisor/event/*.c) \
+                   hypervisor/mem/physmap.c hypervisor/kernel/lock.c $(wildcard hypervisor/arch/fake/*.c)
+UNIT_TESTS += build/unit/event build/unit/event-fifo
+
+build/unit/event: tests/unit/event/test_event.c
+build/unit/event-fifo: tests/unit/event/test_fifo.c
+build/unit/event build/unit/event-fifo: $(EVENT_TEST_SRCS) $(wildcard hypervisor/event/*.h \
+                   tests/unit/event/*.h abi/ops/event.def) build/autoconf.h
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
