@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# Host tests of page types and page tables: the real room over simulated memory and TLBs.
+MM_SRCS := $(addprefix hypervisor/arch/x86/mm/,types.c validate.c update.c mmuext.c grantmap.c ptwr.c root.c walk.c m2p.c) \
+           hypervisor/mem/page.c hypervisor/mem/heap.c hypervisor/mem/xalloc.c \
+           $(wildcard hypervisor/arch/fake/*.c) $(wildcard hypervisor/arch/x86/emulate/*.c) \
+           hypervisor/kernel/lock.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c lib/rangeset.c lib/string.c tests/unit/mm/machine.c
+MM_DEPS := $(MM_SRCS) tests/unit/mm/machine.h $(wildcard hypervisor/arch/x86/mm/*.h hypervisor/mem/*.h) build/autoconf.h
+MM_TESTS := build/unit/mm build/unit/mm-random
+UNIT_TESTS += $(MM_TESTS)
+
+build/unit/mm: tests/unit/mm/test_mm.c
+build/unit/mm-random: tests/unit/mm/test_random.c
+
+$(MM_TESTS): $(MM_DEPS)
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka
