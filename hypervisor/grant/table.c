@@ -124,6 +124,16 @@ static int grow_to(struct domain *d, struct grant_table *t, unsigned frames)
     return rc;
 }
 
+unsigned grant_max_frames(struct domain *d)
+{
+    return d->grant ? d->grant->max_frames : 0;
+}
+
+unsigned grant_max_status_frames(struct domain *d)
+{
+    return d->grant ? status_frames_for(d->grant->max_frames) : 0;
+}
+
 int grant_get_frame(struct domain *d, unsigned idx, mfn_t *mfn)
 {
     struct grant_table *t = d->grant;
