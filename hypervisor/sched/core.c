@@ -512,10 +512,10 @@ static int sched_cpu_up(unsigned cpu)
     return 0;
 }
 
-DEFINE_UNIT(sched, .name = "sched", .level = UNIT_SCHED, .domain_create = sched_domain_create,
-            .relinquish = sched_relinquish, .domain_free = sched_domain_free,
-            .vcpu_create = sched_vcpu_create, .vcpu_reset = sched_vcpu_reset,
-            .vcpu_free = sched_vcpu_free, .cpu_up = sched_cpu_up);
+DEFINE_UNIT(sched, .name = "sched", .level = UNIT_SCHED, .idle_too = true,
+            .domain_create = sched_domain_create, .relinquish = sched_relinquish,
+            .domain_free = sched_domain_free, .vcpu_create = sched_vcpu_create,
+            .vcpu_reset = sched_vcpu_reset, .vcpu_free = sched_vcpu_free, .cpu_up = sched_cpu_up);
 
 void sched_cpu_start(unsigned cpu)
 {

@@ -27,6 +27,7 @@ static struct vcpu *running_on[NR_CPUS];
 
 static jmp_buf softirq_env;
 static bool in_softirqs;
+void (*fake_relax_hook)(void);
 
 void fake_run_on(unsigned cpu, struct vcpu *v)
 {
@@ -59,6 +60,7 @@ void fake_init(unsigned cpus)
     fake_machine_ended = false;
     fake_switches = 0;
     fake_now = 0;
+    fake_relax_hook = NULL;
     fake_guest_fault(0, 0);
     fake_guest_hook = NULL;
     fake_tlb_hook = NULL;
@@ -113,12 +115,47 @@ void arch_machine_end(enum machine_end how)
 
 void fake_softirqs(void)
 {
+    jmp_buf outer;
+    bool was_in = in_softirqs; /* the other CPU waits in a loop of its own softirqs */
+
+    memcpy(&outer, &softirq_env, sizeof(outer));
     if (setjmp(softirq_env) == 0) {
         in_softirqs = true;
         do_softirq();
     }
-    in_softirqs = false;
+    memcpy(&softirq_env, &outer, sizeof(outer));
+    in_softirqs = was_in;
     fake_irqs_on = true;
+}
+
+void fake_softirqs_all(void)
+{
+    unsigned cpu, back = fake_cpu;
+    bool again;
+
+    do {
+        again = false;
+        for_each_online_cpu (cpu)
+            if (softirq_pending(cpu)) {
+                play_cpu(cpu);
+                fake_softirqs();
+                again = true;
+            }
+    } while (again);
+    play_cpu(back);
+}
+
+void cpu_relax(void)
+{
+    static unsigned turns;
+
+    if (fake_relax_hook) {
+        turns = 0;
+        fake_relax_hook();
+    } else if (++turns > 1000000) {
+        fprintf(stderr, "the code under test waits for ever\n");
+        abort();
+    }
 }
 
 void arch_context_switch(struct vcpu *prev, struct vcpu *next)

@@ -37,7 +37,11 @@ extern bool fake_deliver_ipis; /* call functions run at once on the CPU meant; t
 extern bool fake_machine_ended;
 /* Runs softirqs of the CPU played until there are none, or until it switches to another vcpu. */
 void fake_softirqs(void);
+/* The same for each CPU in turn, until no CPU has any pending. */
+void fake_softirqs_all(void);
 extern unsigned fake_switches; /* context switches so far */
+/* Called while the code under test waits in a loop: lets others make progress. */
+extern void (*fake_relax_hook)(void);
 /* The context of the vcpu switched from is saved only when the test calls sched_context_saved(). */
 extern bool fake_lazy_save;
 

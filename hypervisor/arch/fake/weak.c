@@ -22,6 +22,7 @@
 #include "kernel/panic.h"
 #include "kernel/rcu.h"
 #include "kernel/softirq.h"
+#include "kernel/symbols.h"
 #include "kernel/timer.h"
 #include "mem/mem.h"
 
@@ -196,6 +197,22 @@ WEAK void timer_interrupt(void)
 {
 }
 
+/* Without the real ones nothing waits for softirqs, and this CPU's word is always empty. */
+WEAK DEFINE_PER_CPU(unsigned long, softirq_bits);
+WEAK DEFINE_PER_CPU(unsigned, irq_depth);
+
+WEAK void tasklet_schedule(struct tasklet *t)
+{
+    t->fn(t->data);
+}
+
+WEAK const char *symbol_lookup(unsigned long addr, unsigned long *offset, unsigned long *size,
+                               char *buf, size_t buflen)
+{
+    (void)addr, (void)offset, (void)size, (void)buf, (void)buflen;
+    return NULL;
+}
+
 /* ---- hypercall/ ---- */
 
 WEAK bool hypercall_preempt_check(void)
@@ -257,7 +274,34 @@ WEAK void domain_shutdown(struct domain *d, uint32_t reason)
     d->shutdown_code = reason;
 }
 
+WEAK struct vcpu *vcpu_create(struct domain *d, unsigned id)
+{
+    (void)d, (void)id;
+    return NULL;
+}
+
+WEAK int map_vcpu_info(struct vcpu *v, uint64_t gfn, unsigned offset)
+{
+    (void)v, (void)gfn, (void)offset;
+    return 0;
+}
+
+WEAK void units_dump(struct domain *d)
+{
+    (void)d;
+}
+
 /* ---- arch_domain.h, arch_irq.h, arch_time.h ---- */
+
+WEAK void arch_vcpu_send_nmi(struct vcpu *v)
+{
+    (void)v;
+}
+
+WEAK void arch_dump_registers(const struct cpu_user_regs *regs)
+{
+    (void)regs;
+}
 
 WEAK void arch_vcpu_kick(struct vcpu *v)
 {
@@ -458,6 +502,11 @@ WEAK void heap_free(struct page_info *pg, unsigned order)
 {
     for (unsigned long i = 0; i < 1UL << order; i++)
         free_page_virt(page_to_virt(pg + i));
+}
+
+WEAK bool heap_scrub_idle(void)
+{
+    return false;
 }
 
 WEAK void share_hyp_page(struct page_info *pg, struct domain *d, bool writable)

@@ -12,9 +12,8 @@ extern bool fake_irqs_on;
 #define smp_processor_id() (fake_cpu)
 #define current            (fake_current)
 
-static inline void cpu_relax(void)
-{
-}
+/* In a wait loop: the test may let other CPUs go on; without a hook, waiting long is a failure. */
+void cpu_relax(void);
 
 static inline void local_irq_disable(void)
 {
