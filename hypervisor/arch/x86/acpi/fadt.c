@@ -68,7 +68,7 @@ static void find_s5(maddr_t dsdt)
 
     if (!acpi_open(&t, dsdt, "DSDT"))
         return;
-    for (uint32_t i = SDT_HEADER + 2; i + 12 < t.len; i++) {
+    for (uint32_t i = SDT_HEADER + 1; i + 12 < t.len; i++) {
         uint32_t off = i + 4;
 
         if (t.p[i] != '_' || memcmp(t.p + i, "_S5_", 4) || t.p[off] != AML_PACKAGE ||

@@ -408,6 +408,7 @@ void irq_init(void)
         spin_lock_init(&irq_descs[i].lock, LOCK_IRQ);
     }
     ioapic_init();
+    pci_init();
     keyhandler_register('i', dump_irqs, "interrupts: sources, vectors, pirqs");
 }
 
