@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# Host tests of lib/: strings and printf against the C library's, range sets against a bitmap.
+UNIT_TESTS += build/unit/lib
+
+build/unit/lib: tests/unit/lib/test_lib.c tests/unit/lib/ours.c lib/rangeset.c lib/string.c lib/printf.c build/autoconf.h
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ tests/unit/lib/test_lib.c tests/unit/lib/ours.c lib/rangeset.c lib/string.c -lcmocka
