@@ -23,7 +23,6 @@ void *calloc(size_t n, size_t size);
 void free(void *p);
 void __stack_chk_fail(void) __noreturn;
 
-/* The arena is zeroed. */
 void *malloc(size_t size)
 {
     char *p = arena;
@@ -39,8 +38,12 @@ void *malloc(size_t size)
 void *calloc(size_t n, size_t size)
 {
     size_t bytes;
+    void *p;
 
-    return __builtin_mul_overflow(n, size, &bytes) ? NULL : malloc(bytes);
+    if (__builtin_mul_overflow(n, size, &bytes))
+        return NULL;
+    p = malloc(bytes);
+    return p ? memset(p, 0, bytes) : NULL;
 }
 
 void free(void *p)

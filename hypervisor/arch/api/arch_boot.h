@@ -19,6 +19,6 @@ void arch_boot_done(void);     /* gives devices to dom0 */
  * and whatever thread-local block such code expects, interrupts off.
  */
 long arch_call_library(long (*fn)(void *), void *arg);
-/* Contiguous memory of any size for a while, zeroed; NULL: there is not enough. */
+/* Contiguous memory of any size for a while, not cleared; NULL: there is not enough. */
 void *arch_scratch_alloc(size_t size);
 void arch_scratch_free(void *p, size_t size);

@@ -66,7 +66,7 @@ void *arch_scratch_alloc(size_t size)
     if (!va)
         return NULL;
     for (size_t off = 0; off < size; off += CHUNK_SIZE) {
-        struct page_info *pg = heap_alloc(CHUNK_ORDER, MEMF_ZERO);
+        struct page_info *pg = heap_alloc(CHUNK_ORDER, MEMF_NO_SCRUB);
 
         if (!pg || map_hyp(va + off, page_to_mfn(pg), 1UL << CHUNK_ORDER, HYP_RW)) {
             if (pg)

@@ -65,7 +65,7 @@ static void __init print_memory_map(void)
     for (unsigned i = 0; i < e820_host.nr; i++) {
         struct e820_entry e = e820_host.map[i];
 
-        printk(KERN_INFO "Memory %#014lx-%#014lx %s\n", (unsigned long)e.addr,
+        printk(KERN_INFO "Memory %012lx-%012lx %s\n", (unsigned long)e.addr,
                (unsigned long)(e.addr + e.size - 1),
                names[e.type < ARRAY_SIZE(names) ? e.type : 0]);
     }
@@ -158,6 +158,7 @@ void __init arch_boot_memory(void)
         acpi_boot_init(boot_info.rsdp, boot_info.rsdp_size);
     heap_init();
     bootmem_finish(LOW_MEMORY_END, give_to_heap);
+    printk(KERN_INFO "Heap: %lu MB\n", (unsigned long)(heap_free_pages() >> (20 - PAGE_SHIFT)));
 }
 
 void __init arch_boot_platform(void)
