@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+# Host tests of grant tables: both versions, granters that cheat, mappers that die.
+UNIT_TESTS += build/unit/grant
+
+build/unit/grant: tests/unit/grant/test_grant.c $(wildcard hypervisor/grant/*.c) hypervisor/mem/physmap.c \
+                   hypervisor/kernel/lock.c $(wildcard hypervisor/arch/fake/*.c) $(wildcard hypervisor/grant/*.h \
+                   tests/unit/event/*.h abi/ops/grant.def) build/autoconf.h
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
