@@ -20,6 +20,9 @@ void __init units_init(void)
             units[i] = units[i - 1];
         units[i] = *p;
     }
+    for (unsigned i = 0; i < nr_units; i++)
+        if (units[i]->boot)
+            units[i]->boot();
 }
 
 /* Does unit u take part in the life of d? */

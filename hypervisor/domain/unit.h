@@ -16,6 +16,7 @@ struct unit {
     const char *name;
     int level;     /* lower first: UNIT_* */
     bool idle_too; /* domain and vcpu hooks also run for the idle domain */
+    void (*boot)(void); /* once, by units_init(): debug keys and the like */
     int (*domain_create)(struct domain *d, const struct xen_domctl_createdomain *cfg);
     /* Drops what d holds; idempotent; -ERESTART if preempted. */
     int (*relinquish)(struct domain *d);

@@ -715,10 +715,11 @@ static void dump_all(unsigned char key)
         event_dump(d);
 }
 
-void event_init(void)
+static void event_boot(void)
 {
     keyhandler_register('e', dump_all, "event channels");
 }
 
-DEFINE_UNIT(event, .name = "event", .level = UNIT_EVENT, .domain_create = event_domain_create,
-            .relinquish = event_relinquish, .domain_free = event_domain_free, .dump = event_dump);
+DEFINE_UNIT(event, .name = "event", .level = UNIT_EVENT, .boot = event_boot,
+            .domain_create = event_domain_create, .relinquish = event_relinquish,
+            .domain_free = event_domain_free, .dump = event_dump);

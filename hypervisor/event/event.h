@@ -7,8 +7,6 @@
 struct domain;
 struct vcpu;
 
-/* Boot: the debug key. */
-void event_init(void);
 /* Virtual interrupts.  Any context, interrupts on or off. */
 void send_guest_vcpu_virq(struct vcpu *v, uint32_t virq);
 void send_guest_global_virq(struct domain *d, uint32_t virq);

@@ -6,8 +6,6 @@
 
 struct domain;
 
-/* Boot: the debug key. */
-void grant_init(void);
 /* Prints state for the debug key. */
 void grant_dump(struct domain *d);
 /* The nth shared frame of d's table, grown to hold it (XENMEM_acquire_resource, add_to_physmap). */

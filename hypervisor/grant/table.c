@@ -522,10 +522,11 @@ static void dump_all(unsigned char key)
         grant_dump(d);
 }
 
-void grant_init(void)
+static void grant_boot(void)
 {
     keyhandler_register('g', dump_all, "grant tables");
 }
 
-DEFINE_UNIT(grant, .name = "grant", .level = UNIT_GRANT, .domain_create = grant_domain_create,
-            .relinquish = grant_relinquish, .domain_free = grant_domain_free, .dump = grant_dump);
+DEFINE_UNIT(grant, .name = "grant", .level = UNIT_GRANT, .boot = grant_boot,
+            .domain_create = grant_domain_create, .relinquish = grant_relinquish,
+            .domain_free = grant_domain_free, .dump = grant_dump);

@@ -92,6 +92,7 @@ long schedop_poll(struct call *c, struct sched_poll *poll)
     v->poll_port = 0;
     smp_wmb();
     set_bit(VPF_blocked_poll, &v->pause_flags);
+    evtchn_poll_begin(v);
     if (!vcpu_event_pending(v))
         rc = any_port_pending(v, poll);
     else
@@ -99,6 +100,7 @@ long schedop_poll(struct call *c, struct sched_poll *poll)
     if (rc) {
         /* A sender may have cleared it already, and then has called vcpu_wake() for nothing. */
         clear_bit(VPF_blocked_poll, &v->pause_flags);
+        evtchn_poll_end(v);
         return rc < 0 ? rc : 0;
     }
     if (poll->timeout)
