@@ -100,10 +100,10 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 int vcpu_reset(struct vcpu *v)
 {
     vcpu_pause(v);
+    unmap_vcpu_info(v);
     spin_lock(&v->domain->lock);
     units_vcpu_reset(v);
     v->is_initialised = false;
-    unmap_vcpu_info(v);
     v->runstate_guest = v->time_guest = 0;
     v->pause_flags = BIT(VPF_down);
     spin_unlock(&v->domain->lock);
@@ -132,11 +132,12 @@ int domain_kill(struct domain *d)
         spin_unlock(&d->lock);
         /* fall through */
     case DOMDYING_dying:
-        for_each_vcpu(d, v)
-            unmap_vcpu_info(v);
         ret = units_relinquish(d);
         if (ret)
             return ret;
+        /* Only now: while a port was open, a sender could be about to write there. */
+        for_each_vcpu(d, v)
+            unmap_vcpu_info(v);
         d->dying = DOMDYING_dead;
         put_domain(d); /* the reference for being alive */
         send_global_virq(VIRQ_DOM_EXC);
