@@ -9,12 +9,11 @@
 #include "machine.h"
 #include <stdio.h>
 
-#define POOL     28
-#define CACHED   64
-#define STEPS    6000
-#define VA(i, j) ((uint64_t)(i) << L2_SHIFT | (uint64_t)(j) << L1_SHIFT)
+#define POOL   28
+#define CACHED 64
+#define STEPS  6000
 
-static uint64_t pool[POOL];
+static uint64_t pool[POOL], top[3]; /* top: the upper tables of the space that is live */
 
 struct cached {
     uint64_t va, frame;
@@ -25,14 +24,14 @@ struct cached {
     struct domain *owner;
 };
 static struct cached tlb[2][CACHED];
-static unsigned used[2];
+static unsigned used[2], touched;
 
 static void on_flush(unsigned cpu, unsigned long va)
 {
     unsigned kept = 0;
 
     for (unsigned i = 0; va && i < used[cpu]; i++)
-        if (!tlb[cpu][i].level && tlb[cpu][i].va != va)
+        if (!tlb[cpu][i].level && tlb[cpu][i].va >> 12 != (va & ((1UL << 48) - 1)) >> 12)
             tlb[cpu][kept++] = tlb[cpu][i];
     used[cpu] = kept;
 }
@@ -48,29 +47,52 @@ static void cache(uint64_t va, uint64_t frame, unsigned level, bool writable)
     *c = (struct cached){va, frame, level, writable, owner && owner != current->domain, owner};
 }
 
-/* The CPU accesses va: walks what it has to, from what it has cached on. */
-static void touch(uint64_t va)
+static unsigned any_index(void)
+{
+    static const unsigned index[] = {0, 1, 2, 7, 8, 255, 256, 260, 271, 272, 511};
+
+    return index[rand() % ARRAY_SIZE(index)];
+}
+
+static bool is_ram(uint64_t e)
+{
+    return (e & PTE_PRESENT) && mfn_x(pte_mfn(e)) >= FAKE_FIRST_MFN && mfn_x(pte_mfn(e)) < max_page;
+}
+
+static const struct cached *find_cached(uint64_t va, unsigned level)
+{
+    unsigned shift = level ? 12 + 9 * level : 12;
+
+    for (unsigned i = 0; i < used[fake_cpu]; i++)
+        if (tlb[fake_cpu][i].level == level && tlb[fake_cpu][i].va >> shift == va >> shift)
+            return &tlb[fake_cpu][i];
+    return NULL;
+}
+
+/* The CPU accesses some address: walks from what it has cached on, and caches what it finds. */
+static void touch(void)
 {
     const struct page_info *root = current->arch.root_kernel;
-    uint64_t t;
+    uint64_t t, va = 0;
 
     if (!root)
         return;
     t = mfn_x(page_to_mfn(root));
     for (unsigned level = 4; level; level--) {
-        uint64_t e = table(t)[pt_index(va, level)], next = mfn_x(pte_mfn(e));
+        const struct cached *c;
+        unsigned i = any_index();
 
-        for (unsigned i = 0; level > 1 && i < used[fake_cpu]; i++)
-            if (tlb[fake_cpu][i].level == level - 1 &&
-                tlb[fake_cpu][i].va >> (3 + 9 * level) == va >> (3 + 9 * level)) {
-                e = PTE_PRESENT;
-                next = tlb[fake_cpu][i].frame;
-            }
-        if (!(e & PTE_PRESENT) || next < FAKE_FIRST_MFN || next >= max_page)
+        for (unsigned tries = 0; tries < 30 && !is_ram(table(t)[i]); tries++)
+            i = any_index();
+        va |= (uint64_t)i << (3 + 9 * level);
+        c = find_cached(va, level - 1);
+        if (!c && !is_ram(table(t)[i]))
             return;
-        cache(va, next, level - 1, level == 1 && (e & PTE_RW));
-        t = next;
+        if (!c)
+            cache(va, mfn_x(pte_mfn(table(t)[i])), level - 1, level == 1 && (table(t)[i] & PTE_RW));
+        t = c ? c->frame : mfn_x(pte_mfn(table(t)[i]));
     }
+    touched++;
 }
 
 static void look_at_tlbs(void)
@@ -93,7 +115,17 @@ static void look_at_tlbs(void)
 
 static uint64_t any_frame(void)
 {
-    return pool[rand() % POOL];
+    return rand() % 16 ? pool[rand() % POOL] : top[rand() % 3];
+}
+
+/* Rather a table in use. */
+static uint64_t any_table(void)
+{
+    uint64_t mfn = any_frame();
+
+    for (unsigned i = 0; i < 6 && !(type_of(mfn) & PGT_validated); i++)
+        mfn = rand() % 6 ? any_frame() : top[2];
+    return mfn;
 }
 
 static uint64_t any_entry(void)
@@ -109,13 +141,6 @@ static uint64_t any_entry(void)
                                      PTE_RW};
 
     return any_frame() << PAGE_SHIFT | flags[rand() % ARRAY_SIZE(flags)];
-}
-
-static unsigned any_index(void)
-{
-    static const unsigned index[] = {0, 1, 2, 7, 8, 255, 256, 260, 271, 272, 511};
-
-    return index[rand() % ARRAY_SIZE(index)];
 }
 
 /* The guest writes memory that it may write: pages in no use as tables or descriptors. */
@@ -158,7 +183,7 @@ static void step(void)
         prepare();
         break;
     case 3 ... 6:
-        mmu_update1((any_frame() << PAGE_SHIFT) + any_index() * 8 +
+        mmu_update1((any_table() << PAGE_SHIFT) + any_index() * 8 +
                         (rand() % 4 ? 0 : MMU_PT_UPDATE_PRESERVE_AD),
                     any_entry(), foreign | (rand() % 8 ? 0 : (db->id + 1) << 16));
         break;
@@ -176,7 +201,9 @@ static void step(void)
                 rand() % 8 ? any_frame() : 0, DOMID_SELF);
         break;
     case 11:
-        do_update_va_mapping(VA(any_index(), any_index()), any_entry(), UVMF_NONE);
+        do_update_va_mapping((uint64_t)any_index() << 39 | (uint64_t)any_index() << 30 |
+                                 any_index() << 21 | any_index() << 12,
+                             any_entry(), UVMF_NONE);
         break;
     case 12:
         scribble();
@@ -193,22 +220,24 @@ static void step(void)
         break;
     default:
         for (unsigned i = 0; i < 8; i++)
-            touch(VA(any_index(), any_index()));
+            touch();
     }
 }
 
-/* Steers towards states that chance would hardly reach: a live address space out of the pool. */
-static void build(struct domain *d, unsigned first)
+/* Steers towards states that chance would hardly reach: a live address space. */
+static void build(void)
 {
-    run_as(d, 0);
-    for (unsigned l2 = 0; l2 < 2; l2++) {
-        set_entry(pool[first], any_index() % 256, RW(pool[first + 1]));
-        set_entry(pool[first + 1], any_index(), RW(pool[first + 2]));
-        set_entry(pool[first + 2], any_index(), RW(pool[first + 3 + l2]));
-        set_entry(pool[first + 3 + l2], any_index(), RW(pool[first + 5]));
+    for (unsigned v = 0; v < 2; v++) {
+        run_as(db, v);
+        for (unsigned i = 0; i < 3; i++)
+            mmuext1(MMUEXT_UNPIN_TABLE, top[i], DOMID_SELF);
+        for (unsigned i = 0; i < 2; i++)
+            set_entry(top[i], any_index() % 256, RW(top[i + 1]));
+        mmuext1(MMUEXT_PIN_L4_TABLE, top[0], DOMID_SELF);
+        mmuext1(MMUEXT_NEW_BASEPTR, top[0], DOMID_SELF);
+        for (unsigned i = 0; i < 6; i++)
+            set_entry(top[2], any_index(), RW(any_frame()));
     }
-    mmuext1(MMUEXT_PIN_L4_TABLE, pool[first], DOMID_SELF);
-    mmuext1(MMUEXT_NEW_BASEPTR, pool[first], DOMID_SELF);
 }
 
 static void run(unsigned seed)
@@ -217,14 +246,16 @@ static void run(unsigned seed)
 
     srand(seed);
     machine_start();
-    used[0] = used[1] = 0;
+    used[0] = used[1] = touched = 0;
     fake_tlb_hook = on_flush;
     for (unsigned i = 0; i < POOL; i++)
         pool[i] = page_of(i % 7 == 6 ? da : db);
+    for (unsigned i = 0; i < 3; i++)
+        top[i] = page_of(db);
     preempt_randomly = true;
     for (unsigned n = 0; n < STEPS; n++) {
-        if (n % 500 == 0)
-            build(db, (n / 500 * 7) % (POOL - 6));
+        if (n % 50 == 0)
+            build();
         step();
         audit();
         look_at_tlbs();
@@ -232,6 +263,9 @@ static void run(unsigned seed)
             pins += !!(type_of(pool[i]) & PGT_validated);
     }
     assert_true(pins > STEPS); /* something did happen */
+    if (getenv("MM_SEEDS"))
+        printf("seed %u: %u in use, %u accesses\n", seed, pins, touched);
+    assert_true(touched > STEPS / 20);
     machine_stop();
     fake_tlb_hook = NULL;
 }
