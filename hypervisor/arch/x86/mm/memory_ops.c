@@ -170,20 +170,26 @@ long memory_maximum_gpfn(struct call *c, struct xen_memory_domain *arg)
 
 /* --- boot --- */
 
+#define LOW_MB_FRAMES 256
+
 void __init mm_share_special_frames(void)
 {
-    uint64_t next = 0;
+    uint64_t next = LOW_MB_FRAMES;
     mfn_t mfn;
 
+    share_io_frames(_mfn(0), _mfn(LOW_MB_FRAMES));
     /* e820_host is sorted. */
     for (unsigned i = 0; i < e820_host.nr; i++) {
         const struct e820_entry *e = &e820_host.map[i];
 
         if (e->type != E820_RAM)
             continue;
-        /* Frames that are RAM in part are nobody's. */
+        /*
+         * The first megabyte is the firmware's in part, and never in the heap: all of it counts as
+         * I/O.  Elsewhere frames that are RAM in part are nobody's.
+         */
         share_io_frames(_mfn(next), _mfn(e->addr >> PAGE_SHIFT));
-        next = (e->addr + e->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+        next = max(next, (e->addr + e->size + PAGE_SIZE - 1) >> PAGE_SHIFT);
     }
     share_io_frames(_mfn(next), _mfn(max_page));
     for (uint64_t i = 0; i * M2P_EXTENT < max_page; i++)

@@ -110,7 +110,8 @@ static void __init load_kernel_file(struct builder *b, const struct boot_module 
 
         memcpy(&unpacked, file + size - 4, 4);
         b->image_order = order_for(unpacked);
-        pg = unpacked && b->image_order <= HEAP_MAX_ORDER ? heap_alloc(b->image_order, 0) : NULL;
+        pg = unpacked && b->image_order <= HEAP_MAX_ORDER ? heap_alloc(b->image_order, MEMF_NO_SCRUB)
+                                                           : NULL;
         if (!pg)
             panic("dom0 kernel: no memory to unpack it (%u MB needed): give the machine more",
                   unpacked >> 20);
@@ -190,7 +191,7 @@ static void __init allocate(struct builder *b)
     unsigned long pfn = 0;
 
     b->frames_order = order_for(b->nr_pages * sizeof(*b->frames));
-    pg = heap_alloc(b->frames_order, 0);
+    pg = heap_alloc(b->frames_order, MEMF_NO_SCRUB);
     if (!pg)
         panic("too little memory for dom0");
     b->frames = page_to_virt(pg);
@@ -198,7 +199,7 @@ static void __init allocate(struct builder *b)
     while (pfn < b->nr_pages) {
         while ((1UL << order) > b->nr_pages - pfn)
             order--;
-        pg = alloc_domain_pages(b->d, order, 0);
+        pg = alloc_domain_pages(b->d, order, MEMF_NO_SCRUB);
         if (!pg) {
             if (!order--)
                 panic("too little memory for dom0: %lu of %lu MB could be allocated; lower dom0_mem",
@@ -228,6 +229,22 @@ static void __init copy_to_pfns(const struct builder *b, uint64_t addr, const vo
     }
 }
 
+static void __init zero_pfns(const struct builder *b, unsigned long pfn, unsigned long end)
+{
+    for (; pfn < end; pfn++)
+        memset(pfn_virt(b, pfn), 0, PAGE_SIZE);
+}
+
+static void __init zero_bytes(const struct builder *b, uint64_t addr, uint64_t end)
+{
+    while (addr < end) {
+        uint64_t n = min(end - addr, PAGE_SIZE - (addr & ~PAGE_MASK));
+
+        memset((char *)pfn_virt(b, addr >> PAGE_SHIFT) + (addr & ~PAGE_MASK), 0, n);
+        addr += n;
+    }
+}
+
 static void __init fill_hypercall_page(const struct builder *b)
 {
     unsigned long va = b->notes.hypercall_page;
@@ -244,8 +261,12 @@ static void __init load_contents(struct builder *b)
         const struct elf_segment *s = &b->elf.segments[i];
 
         copy_to_pfns(b, s->paddr - b->notes.paddr_offset, s->data, s->file_size);
-        /* The rest of the segment is zero already: frames come scrubbed. */
+        zero_bytes(b, s->paddr - b->notes.paddr_offset + s->file_size,
+                   s->paddr - b->notes.paddr_offset + s->mem_size);
     }
+    /* Frames come as they are: memory that no guest has had yet is not scrubbed for dom0. */
+    zero_pfns(b, b->kernel_end, b->boot_end);
+    zero_pfns(b, b->p2m_pfn, b->next_pfn);
     if (b->initrd)
         copy_to_pfns(b, b->initrd_pfn << PAGE_SHIFT,
                      mfn_to_virt(maddr_to_mfn(b->initrd->start)), b->initrd->size);
