@@ -45,6 +45,7 @@ void apic_timer_init(void)
         apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED | VECTOR_TIMER);
         apic_write(APIC_TIMER_INIT, UINT32_MAX);
         hz = measure_hz(apic_counter, &tsc, &err);
+        hz = round_hz(hz, err);
         apic_write(APIC_TIMER_INIT, 0);
         if (hz < 1000000 || hz >> 32)
             panic("the local APIC's timer does not tick (%lu Hz)", (unsigned long)hz);

@@ -72,6 +72,14 @@ uint64_t measure_hz(uint64_t (*counter)(void), const struct ref_clock *ref, unsi
     return best_hz;
 }
 
+uint64_t round_hz(uint64_t hz, unsigned ppm_x10)
+{
+    uint64_t round = (hz + 500000) / 1000000 * 1000000;
+    uint64_t off = round > hz ? round - hz : hz - round;
+
+    return off * 10000000 <= hz * ppm_x10 ? round : hz;
+}
+
 struct time_scale scale_for_hz(uint64_t hz)
 {
     struct time_scale s = {0, 0};

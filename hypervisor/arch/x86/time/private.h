@@ -53,6 +53,9 @@ struct ref_clock {
  */
 uint64_t measure_hz(uint64_t (*counter)(void), const struct ref_clock *ref, unsigned *ppm_x10);
 
+/* Most clocks are meant to be a round number of MHz; believe that if the measure allows it. */
+uint64_t round_hz(uint64_t hz, unsigned ppm_x10);
+
 /* platform.c: the best clock of this machine, started; NULL if there is none at all. */
 const struct ref_clock *platform_clock_init(void);
 

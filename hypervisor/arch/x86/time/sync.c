@@ -39,14 +39,14 @@ static struct {
  */
 static void check_step(void *unused)
 {
-    uint64_t start = rdtsc_ordered(), window = cpu_khz * 5ULL, now = start; /* 5 ms */
+    uint64_t start = rdtsc_ordered(), window = cpu_khz * 5ULL, now; /* 5 ms */
 
     (void)unused;
     __atomic_fetch_add(&step.present, 1, __ATOMIC_SEQ_CST);
     /* Waits for the others, but not for ever: a CPU may be held up. */
     while (READ_ONCE(step.present) < step.wanted && rdtsc() - start < 10 * window)
         cpu_relax();
-    for (start = rdtsc_ordered(); now - start < window;) {
+    for (start = now = rdtsc_ordered(); now - start < window;) {
         while (__atomic_exchange_n(&step.lock, 1, __ATOMIC_ACQUIRE))
             cpu_relax();
         now = rdtsc_ordered();

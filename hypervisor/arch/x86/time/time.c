@@ -84,15 +84,6 @@ static uint64_t read_tsc(void)
     return rdtsc_ordered();
 }
 
-/* Most clocks are meant to be a round number of MHz; believe that if the measure allows it. */
-static uint64_t round_hz(uint64_t hz, unsigned ppm_x10)
-{
-    uint64_t round = (hz + 500000) / 1000000 * 1000000;
-    uint64_t off = round > hz ? round - hz : hz - round;
-
-    return off * 10000000 <= hz * ppm_x10 ? round : hz;
-}
-
 void time_init(void)
 {
     unsigned ppm_x10;
