@@ -12,8 +12,26 @@
 #include "grant/private.h"
 #include "arch/x86/mm/mm.h"
 #include "hypercall/handlers.h"
+#include "kernel/percpu.h"
 
 #define RELINQUISH_BATCH 32u
+
+/*
+ * Unmapped, but TLBs may still have it.  Flushing is dear (other CPUs are interrupted), so a batch
+ * flushes once, at its end or when this is full, and only then lets go of the pages: until then the
+ * granter's entries say that they are in use.
+ */
+#define UNMAP_BATCH 32u
+struct unmapped {
+    unsigned flushes;   /* mappings to flush: one is flushed by its address */
+    bool by_pte;        /* one was mapped by its pte, so the address is not known */
+    uint64_t host_addr; /* of the last */
+    unsigned nr;        /* handles to release, claimed */
+    struct {
+        uint32_t handle, flags;
+    } done[UNMAP_BATCH];
+};
+static DEFINE_PER_CPU(struct unmapped, unmapped);
 
 /* --- handles --- */
 
@@ -246,15 +264,40 @@ static void release(struct grant_table *t, const struct vcpu *v, uint32_t handle
     put_domain(rd);
 }
 
-/* No CPU may go on using a translation of the domain after this. */
-static void flush(const struct domain *d, uint64_t host_addr, uint32_t flags)
+/* No CPU goes on using what was unmapped; then the pages are let go. */
+static void finish_unmaps(struct vcpu *v)
 {
-    cpumask_t mask = d->dirty_cpus;
+    struct unmapped *u = &this_cpu(unmapped);
+    cpumask_t mask = v->domain->dirty_cpus;
 
-    if (flags & GNTMAP_contains_pte) /* it may be mapped anywhere, and more than once */
+    if (u->flushes == 1 && !u->by_pte)
+        flush_tlb_one_mask(&mask, u->host_addr);
+    else if (u->flushes)
         flush_tlb_mask(&mask);
-    else
-        flush_tlb_one_mask(&mask, host_addr);
+    for (unsigned i = 0; i < u->nr; i++)
+        release(v->domain->grant, v, u->done[i].handle, u->done[i].flags);
+    u->flushes = u->nr = 0;
+    u->by_pte = false;
+}
+
+static void add_flush(uint64_t host_addr, uint32_t flags)
+{
+    struct unmapped *u = &this_cpu(unmapped);
+
+    u->flushes++;
+    u->host_addr = host_addr;
+    if (flags & GNTMAP_contains_pte)
+        u->by_pte = true;
+}
+
+static void add_release(struct vcpu *v, uint32_t handle, uint32_t flags)
+{
+    struct unmapped *u = &this_cpu(unmapped);
+
+    u->done[u->nr].handle = handle;
+    u->done[u->nr++].flags = flags;
+    if (u->nr == UNMAP_BATCH)
+        finish_unmaps(v);
 }
 
 static int unmap_grant(struct vcpu *v, uint32_t handle, uint64_t host_addr, uint64_t dev_bus_addr,
@@ -278,7 +321,7 @@ static int unmap_grant(struct vcpu *v, uint32_t handle, uint64_t host_addr, uint
         rc = mm_grant_unmap(host_addr, _mfn(map->mfn), new_addr, flags);
         if (rc == GNTST_okay) {
             left &= ~(uint32_t)GNTMAP_host_map;
-            flush(v->domain, host_addr, flags);
+            add_flush(host_addr, flags);
         }
     }
     if (rc != GNTST_okay)
@@ -286,18 +329,20 @@ static int unmap_grant(struct vcpu *v, uint32_t handle, uint64_t host_addr, uint
     if (left & (GNTMAP_device_map | GNTMAP_host_map))
         __atomic_store_n(&map->flags, left, __ATOMIC_RELEASE);
     else
-        release(t, v, handle, flags);
+        add_release(v, handle, flags);
     return rc;
 }
 
 long gnttabop_unmap_grant_ref(struct call *c, struct gnttab_unmap_grant_ref *arg)
 {
+    c->at_end = finish_unmaps;
     arg->status = (int16_t)unmap_grant(c->v, arg->handle, arg->host_addr, arg->dev_bus_addr, 0);
     return 0;
 }
 
 long gnttabop_unmap_and_replace(struct call *c, struct gnttab_unmap_and_replace *arg)
 {
+    c->at_end = finish_unmaps;
     arg->status = (int16_t)unmap_grant(c->v, arg->handle, arg->host_addr, 0, arg->new_addr);
     return 0;
 }

@@ -195,33 +195,39 @@ static long call_struct(unsigned nr, const struct op_table *t, size_t size, uint
 static long call_batch(unsigned nr, const struct op_table *t, const unsigned long args[6])
 {
     const struct op *op = find_op(t, args[0]);
-    unsigned long count = args[2];
-    uint64_t arg[ARG_MAX_SIZE / 8];
+    unsigned long count = args[2], i;
+    uint64_t arg[ARG_MAX_SIZE / 8], addr = args[1];
+    void (*at_end)(struct vcpu *v) = NULL;
     long ret = 0;
 
     if (!op)
         return -ENOSYS;
     if (count > UINT32_MAX)
         return -EINVAL;
-    for (unsigned long i = 0; i < count && ret >= 0; i++) {
-        uint64_t addr = guest_array_addr(args[1], i, op->size);
-        struct call c = {.v = current, .arg = addr, .copy_back = true};
+    for (i = 0; i < count && ret >= 0; i++) {
+        struct call c = {.v = current, .copy_back = true};
 
-        if (i && hypercall_preempt_check()) {
-            unsigned long again[3] = {args[0], addr, count - i};
-
-            return hypercall_continue(nr, 3, again);
-        }
-        if (copy_from_guest(arg, addr, op->size))
-            return -EFAULT;
-        ret = run_op(op, &c, arg);
-        if (ret == -ERESTART) {
-            unsigned long again[3] = {args[0], addr, count - i};
-
-            return hypercall_continue(nr, 3, again);
-        }
-        if (c.copy_back && copy_to_guest(addr, arg, op->size))
+        addr = c.arg = guest_array_addr(args[1], i, op->size);
+        if (i && hypercall_preempt_check())
+            ret = -ERESTART;
+        else if (copy_from_guest(arg, addr, op->size))
             ret = -EFAULT;
+        else {
+            ret = run_op(op, &c, arg);
+            if (c.at_end)
+                at_end = c.at_end;
+            if (ret != -ERESTART && c.copy_back && copy_to_guest(addr, arg, op->size))
+                ret = -EFAULT;
+        }
+        if (ret == -ERESTART)
+            break;
+    }
+    if (at_end)
+        at_end(current);
+    if (ret == -ERESTART) {
+        unsigned long again[3] = {args[0], addr, count - i};
+
+        return hypercall_continue(nr, 3, again);
     }
     return ret < 0 ? ret : 0;
 }

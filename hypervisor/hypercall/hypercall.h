@@ -28,6 +28,8 @@ struct call {
     unsigned long start;   /* where to resume; 0 at first.  Hostile input. */
     unsigned long resume;  /* set before returning -ERESTART */
     bool copy_back;        /* handler may clear it: argument is not copied back */
+    /* Of a batch: what an element's handler leaves to be done, once, before the caller goes on. */
+    void (*at_end)(struct vcpu *v);
 };
 
 /* Something waits (softirq, event for current): long work should return -ERESTART. */

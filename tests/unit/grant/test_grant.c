@@ -163,6 +163,7 @@ static int unmap(uint32_t handle, uint64_t addr, uint64_t bus)
     struct call c = call_for(d0->vcpu[0], d0);
 
     assert_int_equal(gnttabop_unmap_grant_ref(&c, &a), 0);
+    c.at_end(c.v);
     return a.status;
 }
 
@@ -275,6 +276,37 @@ static void test_device_and_host(void **state)
     assert_int_equal(unmap(a.handle, 0, bus), GNTST_okay);
     assert_int_equal(v1[9].flags, GTF_permit_access);
     assert_int_equal(unmap(a.handle, 0, bus), GNTST_bad_handle);
+}
+
+/* A batch flushes once, and until then the entries stay in use. */
+static void test_unmap_batch(void **state)
+{
+    struct call c = call_for(d0->vcpu[0], d0);
+    uint32_t handle[100];
+    unsigned flushes;
+
+    (void)state;
+    for (uint32_t i = 0; i < 100; i++) {
+        grant(8 + i, 0, page[i % 4], GTF_permit_access);
+        handle[i] = map(8 + i, 0x1000 * (i + 1ULL), HOST).handle;
+    }
+    flushes = fake_tlb_flushes;
+    for (uint32_t i = 0; i < 100; i++) {
+        struct gnttab_unmap_grant_ref a = {.host_addr = 0x1000 * (i + 1ULL), .handle = handle[i]};
+
+        assert_int_equal(gnttabop_unmap_grant_ref(&c, &a), 0);
+        assert_int_equal(a.status, GNTST_okay);
+        assert_int_equal(gnttabop_unmap_grant_ref(&c, &a), 0);
+        assert_int_equal(a.status, GNTST_bad_handle);
+    }
+    assert_int_equal(v1[8].flags, GTF_permit_access);
+    assert_int_equal(v1[8 + 99].flags & GTF_writing, GTF_writing);
+    assert_int_not_equal(page_types(page[3]), 0);
+    assert_int_equal(fake_tlb_flushes, flushes + 3);
+    c.at_end(c.v);
+    assert_int_equal(fake_tlb_flushes, flushes + 4);
+    assert_int_equal(v1[8 + 99].flags, GTF_permit_access);
+    assert_int_equal(d0->grant->mapped, 0);
 }
 
 static uint32_t hook_handle;
@@ -742,10 +774,23 @@ int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_map),     T(test_map_errors), T(test_unmap_race),   T(test_device_and_host),
-        T(test_handles), T(test_self),       T(test_granter_dies), T(test_mapper_dies),
-        T(test_table),   T(test_versions),   T(test_copy),         T(test_copy_v2),
-        T(test_swap),    T(test_transfer),   T(test_creation),     T(test_cheating_granter),
+        T(test_map),
+        T(test_map_errors),
+        T(test_unmap_race),
+        T(test_unmap_batch),
+        T(test_device_and_host),
+        T(test_handles),
+        T(test_self),
+        T(test_granter_dies),
+        T(test_mapper_dies),
+        T(test_table),
+        T(test_versions),
+        T(test_copy),
+        T(test_copy_v2),
+        T(test_swap),
+        T(test_transfer),
+        T(test_creation),
+        T(test_cheating_granter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
