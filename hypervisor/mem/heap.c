@@ -447,7 +447,12 @@ bool heap_scrub_idle(void)
 
     if (!READ_ONCE(node0.dirty) && nr_nodes == 1)
         return false;
-    spin_lock_irq(&heap_lock);
+    /* If others are at the heap already, one more would only stand in their way. */
+    local_irq_disable();
+    if (!spin_trylock(&heap_lock)) {
+        local_irq_enable();
+        return false;
+    }
     pg = scrub_abort ? NULL : take_dirty_piece(&order, &i);
     if (pg)
         scrubbing += 1u << order;
