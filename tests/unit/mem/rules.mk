@@ -4,8 +4,10 @@ MEM_SRCS  := $(sort $(wildcard hypervisor/mem/*.c))
 MEM_DEPS  := $(MEM_SRCS) $(wildcard hypervisor/mem/*.h hypervisor/arch/fake/*.h tests/unit/mem/*.h) build/autoconf.h \
              hypervisor/arch/fake/cpu.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c hypervisor/kernel/lock.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c \
              tests/unit/mem/ground.c
-MEM_TESTS := build/unit/mem-heap build/unit/mem-page build/unit/mem-xenmem
+MEM_TESTS := build/unit/mem-heap build/unit/mem-page build/unit/mem-xenmem build/unit/mem-vcpu_info
 UNIT_TESTS += $(MEM_TESTS)
+
+build/unit/mem-vcpu_info: hypervisor/domain/vcpu_info.c
 
 $(MEM_TESTS): build/unit/mem-%: tests/unit/mem/test_%.c $(MEM_DEPS)
 	@mkdir -p $(@D)
