@@ -360,6 +360,8 @@ static bool undefined_result(const struct insn *insn, const struct cpu_user_regs
 /*
  * Where processors differ, or differ from the manual:
  *  - CALL to a non-canonical address has pushed before it faults;
+ *  - CMPXCHG16B of a misaligned and non-canonical address finds fault with the one or the other
+ * first;
  *  - POPA that faults has loaded some registers;
  *  - 32-bit accesses that wrap at 4 GB, beyond a limit of 4 GB, are not everywhere #GP.
  */
@@ -368,6 +370,7 @@ static bool unlike_others(const struct emul_ctxt *ctxt, const struct insn *insn)
     if (!ctxt->exception.pending || !insn->row)
         return false;
     return (insn->opcode == 0xff && (insn->reg & 7) == 2) || insn->opcode == 0x61 ||
+           insn->opcode == 0x0fc7 ||
            (ctxt->addr_size == 32 &&
             (ctxt->exception.vector == EMUL_VEC_GP || ctxt->exception.vector == EMUL_VEC_SS));
 }

@@ -74,11 +74,9 @@ static int refill(struct window *w)
     return rc;
 }
 
-/* The next `bytes` bytes, little-endian and sign-extended. */
-static int fetch(struct window *w, unsigned int bytes, uint64_t *val)
+/* See to it that the next `bytes` bytes are there. */
+static int need(struct window *w, unsigned int bytes)
 {
-    uint64_t v = 0;
-
     if (w->pos + bytes > EMUL_MAX_INSN)
         return emul_inject(w->ctxt, EMUL_VEC_GP, 0);
     while (w->have < w->pos + bytes) {
@@ -87,21 +85,54 @@ static int fetch(struct window *w, unsigned int bytes, uint64_t *val)
         if (rc != EMUL_OKAY)
             return rc;
     }
-    for (unsigned int i = 0; i < bytes; i++)
-        v |= (uint64_t)w->bytes[w->pos + i] << (i * 8);
+    return EMUL_OKAY;
+}
+
+/* The next `bytes` bytes, sign-extended. */
+static int fetch(struct window *w, unsigned int bytes, uint64_t *val)
+{
+    const uint8_t *from = w->bytes + w->pos;
+    union {
+        int8_t b;
+        int16_t w;
+        int32_t d;
+        int64_t q;
+    } v;
+    int rc = need(w, bytes);
+
+    if (rc != EMUL_OKAY)
+        return rc;
     w->pos += bytes;
-    *val = sign_extend(v, bytes);
+    switch (bytes) {
+    case 1:
+        *val = (int8_t)*from;
+        break;
+    case 2:
+        __builtin_memcpy(&v.w, from, 2);
+        *val = v.w;
+        break;
+    case 4:
+        __builtin_memcpy(&v.d, from, 4);
+        *val = v.d;
+        break;
+    default:
+        __builtin_memcpy(&v.q, from, 8);
+        *val = v.q;
+        break;
+    }
     return EMUL_OKAY;
 }
 
 static int fetch_byte(struct window *w, uint8_t *val)
 {
-    uint64_t v;
-    int rc = fetch(w, 1, &v);
+    if (w->pos == w->have) {
+        int rc = need(w, 1);
 
-    if (rc == EMUL_OKAY)
-        *val = v;
-    return rc;
+        if (rc != EMUL_OKAY)
+            return rc;
+    }
+    *val = w->bytes[w->pos++];
+    return EMUL_OKAY;
 }
 
 static int undefined(struct window *w)
@@ -407,17 +438,6 @@ static int modrm_address(struct window *w)
     return EMUL_OKAY;
 }
 
-static bool row_has_modrm(const struct opcode *row)
-{
-    for (unsigned int i = 0; i < 3; i++) {
-        enum operand_method m = OPND_METHOD(row->opnd[i]);
-
-        if (m >= MT_MODRM && m <= MT_SREG)
-            return true;
-    }
-    return row->flags & F_GROUP;
-}
-
 /* The ModRM byte and all that hangs on it; resolves groups. */
 static int modrm(struct window *w)
 {
@@ -426,7 +446,7 @@ static int modrm(struct window *w)
 
     insn->seg = EMUL_SEG_DS;
     insn->mem_base = 0xff;
-    if (!row_has_modrm(insn->row))
+    if (!(insn->row->flags & F_MODRM))
         return EMUL_OKAY;
 
     rc = fetch_byte(w, &insn->modrm);
@@ -445,7 +465,7 @@ static int modrm(struct window *w)
             return undefined(w);
         operand_sizes(w);
     }
-    for (unsigned int i = 0; i < 3; i++) {
+    for (unsigned int i = 0; i < 3 && insn->row->flags & F_FORM; i++) {
         enum operand_method m = OPND_METHOD(insn->row->opnd[i]);
 
         if (m == MT_R)
@@ -486,10 +506,12 @@ static int immediates(struct window *w)
 {
     struct insn *insn = w->insn;
 
+    if (!(insn->row->flags & F_IMM))
+        return EMUL_OKAY;
     for (unsigned int i = 0; i < 3; i++) {
         enum operand_size size = OPND_SIZE(insn->row->opnd[i]);
         enum operand_method method = OPND_METHOD(insn->row->opnd[i]);
-        uint64_t val;
+        uint64_t val = 0;
         int rc = EMUL_OKAY;
 
         switch (method) {
@@ -531,8 +553,12 @@ static int immediates(struct window *w)
 
 int x86_decode(struct emul_ctxt *ctxt, struct insn *insn)
 {
-    struct window w = {.ctxt = ctxt, .insn = insn};
+    struct window w;
     int rc;
+
+    w.ctxt = ctxt;
+    w.insn = insn;
+    w.have = w.pos = 0;
 
     *insn = (struct insn){.seg_override = EMUL_SEG_NONE, .start = ctxt->regs->rip};
     if (!in_long_mode(ctxt))

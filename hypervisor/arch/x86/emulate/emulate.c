@@ -2,9 +2,10 @@
 /*
  * Executing a decoded instruction: operands in, the row's exec function, operands out, commit.
  *
- * All of it happens on the copy of the registers in struct emul_state.  Memory is changed at most
- * once for each instruction (or iteration), after everything that can fail, and registers after
- * memory; so whatever goes wrong, the guest sees an instruction that has not begun.
+ * All of it happens on the copy of the registers in struct emul_state.  Memory is changed once for
+ * each instruction (or iteration), after everything that can fail, and registers after memory; so
+ * whatever goes wrong, the guest sees an instruction that has not begun.  (PUSHA and ENTER write
+ * more than once, but below the stack pointer, where nothing of the guest's is safe anyway.)
  *
  * A destination that is read, changed and written goes through ops->cmpxchg even when it is not
  * locked: a caller that mediates page-table writes then knows the value that the new one was
@@ -68,13 +69,19 @@ static bool segment_allows(const struct emul_ctxt *ctxt, const struct emul_segme
     return off <= 0xffffffff && last <= seg->limit;
 }
 
+static int linear_fault(struct emul_ctxt *ctxt, enum emul_seg seg)
+{
+    return emul_inject(ctxt, seg == EMUL_SEG_SS ? EMUL_VEC_SS : EMUL_VEC_GP, 0);
+}
+
 int emul_linear(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t off, unsigned int bytes,
                 enum emul_access access, uint64_t *linear)
 {
-    struct emul_segment s = {0};
-    bool fine;
+    bool flat = seg == EMUL_SEG_NONE || (in_long_mode(ctxt) && seg < EMUL_SEG_FS);
+    struct emul_segment s;
 
-    if (seg != EMUL_SEG_NONE && (!in_long_mode(ctxt) || seg >= EMUL_SEG_FS)) {
+    *linear = off;
+    if (!flat) {
         int rc;
 
         if (!ctxt->ops->segment)
@@ -82,18 +89,17 @@ int emul_linear(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t off, unsigne
         rc = ctxt->ops->segment(ctxt, seg, &s);
         if (rc != EMUL_OKAY)
             return rc;
+        *linear += s.base;
     }
 
-    *linear = s.base + off;
     if (in_long_mode(ctxt)) {
-        fine = emul_is_canonical(ctxt, *linear) && emul_is_canonical(ctxt, *linear + bytes - 1);
-    } else {
-        fine = seg == EMUL_SEG_NONE || segment_allows(ctxt, &s, off, bytes, access);
-        *linear &= 0xffffffff;
+        if (emul_is_canonical(ctxt, *linear) && emul_is_canonical(ctxt, *linear + bytes - 1))
+            return EMUL_OKAY;
+        return linear_fault(ctxt, seg);
     }
-    if (fine)
-        return EMUL_OKAY;
-    return emul_inject(ctxt, seg == EMUL_SEG_SS ? EMUL_VEC_SS : EMUL_VEC_GP, 0);
+    *linear &= 0xffffffff;
+    return flat || segment_allows(ctxt, &s, off, bytes, access) ? EMUL_OKAY
+                                                                : linear_fault(ctxt, seg);
 }
 
 /* ---- registers and memory ---- */
@@ -227,7 +233,12 @@ static void locate(struct emul_state *s, struct operand *op, uint8_t spec)
 {
     const struct insn *insn = s->insn;
 
-    *op = (struct operand){.bytes = operand_bytes(s, OPND_SIZE(spec))};
+    op->kind = OP_NONE;
+    op->val = 0;
+    if (!spec)
+        return;
+    op->high = 0;
+    op->bytes = operand_bytes(s, OPND_SIZE(spec));
     switch (OPND_METHOD(spec)) {
     case MT_E:
     case MT_M:
@@ -314,21 +325,34 @@ static void apply_bit_offset(struct emul_state *s)
 
 /* ---- one instruction ---- */
 
+/* Spelled out, because a loop would look up where each of them is. */
+#define FOR_EACH_GPR(do)                                                                           \
+    do                                                                                             \
+    (rax, RAX) do(rcx, RCX) do(rdx, RDX) do(rbx, RBX) do(rsp, RSP) do(rbp, RBP) do(rsi, RSI) do(   \
+        rdi, RDI) do(r8, 8) do(r9, 9) do(r10, 10) do(r11, 11) do(r12, 12) do(r13,                  \
+                                                                             13) do(r14,           \
+                                                                                    14) do(r15,    \
+                                                                                           15)
+
 static void load_registers(struct emul_state *s)
 {
-    for (unsigned int i = 0; i < 16; i++)
-        s->gpr[i] = *emul_gpr(s->ctxt->regs, i);
-    s->flags = s->ctxt->regs->rflags;
+    const struct cpu_user_regs *regs = s->ctxt->regs;
+
+#define LOAD(name, num) s->gpr[num] = regs->name;
+    FOR_EACH_GPR(LOAD)
+#undef LOAD
+    s->flags = regs->rflags;
     s->rip = s->insn->next;
 }
 
 static void commit_registers(struct emul_state *s)
 {
-    unsigned int n = in_long_mode(s->ctxt) ? 16 : 8;
+    struct cpu_user_regs *regs = s->ctxt->regs;
 
-    for (unsigned int i = 0; i < n; i++)
-        *emul_gpr(s->ctxt->regs, i) = s->gpr[i];
-    s->ctxt->regs->rflags = s->flags | FL_1;
+#define STORE(name, num) regs->name = s->gpr[num];
+    FOR_EACH_GPR(STORE)
+#undef STORE
+    regs->rflags = s->flags | FL_1;
 }
 
 static int load_sources(struct emul_state *s)
@@ -422,7 +446,7 @@ static int execute(struct emul_state *s)
 
 int x86_emulate_insn(struct emul_ctxt *ctxt, const struct insn *insn)
 {
-    struct emul_state s = {.ctxt = ctxt, .ops = ctxt->ops, .insn = insn};
+    struct emul_state s;
     bool trap = ctxt->regs->rflags & FL_TF;
     int rc;
 
@@ -438,6 +462,10 @@ int x86_emulate_insn(struct emul_ctxt *ctxt, const struct insn *insn)
     if (!emul_insn_is_executable(insn))
         return EMUL_UNHANDLEABLE;
 
+    s.ctxt = ctxt;
+    s.ops = ctxt->ops;
+    s.insn = insn;
+    s.keep_dst = s.partial = false;
     load_registers(&s);
     rc = execute(&s);
     if (rc == EMUL_OKAY) {

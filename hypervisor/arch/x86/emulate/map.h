@@ -69,18 +69,32 @@
 #define MEMW   F_MEMW
 #define PROT   F_PROT
 
+/* The flags that follow from one operand, and from up to three of which some may be left out. */
+#define OPND_FLAGS(o)                                                                              \
+    (((o) >> 3 >= MT_MODRM && (o) >> 3 <= MT_SREG ? F_MODRM : 0) |                                 \
+     ((o) >> 3 >= MT_IMM && (o) >> 3 <= MT_MOFF ? F_IMM : 0) |                                     \
+     ((o) >> 3 == MT_M || (o) >> 3 == MT_R ? F_FORM : 0))
+#define OPND_1(a, ...)       (a + 0)
+#define OPND_2(a, b, ...)    (b + 0)
+#define OPND_3(a, b, c, ...) (c + 0)
+#define OPNDS_FLAGS(...)                                                                           \
+    (OPND_FLAGS(OPND_1(__VA_ARGS__, , , )) | OPND_FLAGS(OPND_2(__VA_ARGS__, , , )) |               \
+     OPND_FLAGS(OPND_3(__VA_ARGS__, , , )))
+
 /* OP: executed by emul_op_<name>.  DEC: decoded only.  GRP: ModRM.reg decides. */
 #define OP(name, fl, ...)                                                                          \
     {                                                                                              \
-        .exec = emul_op_##name, .flags = F_VALID | (fl), .opnd = { __VA_ARGS__ }                   \
+        .exec = emul_op_##name, .flags = F_VALID | (fl) | OPNDS_FLAGS(__VA_ARGS__), .opnd = {      \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
     }
 #define DEC(fl, ...)                                                                               \
     {                                                                                              \
-        .flags = F_VALID | (fl), .opnd = { __VA_ARGS__ }                                           \
+        .flags = F_VALID | (fl) | OPNDS_FLAGS(__VA_ARGS__), .opnd = { __VA_ARGS__ }                \
     }
 #define GRP(rows, fl)                                                                              \
     {                                                                                              \
-        .group = rows, .flags = F_GROUP | (fl), .opnd = { MODRM }                                  \
+        .group = rows, .flags = F_GROUP | F_MODRM | (fl)                                           \
     }
 
 /* In a group: the same row for memory and for a register. */

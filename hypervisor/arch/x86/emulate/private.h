@@ -42,9 +42,9 @@ enum operand_method {
     MT_NONE,
     MT_MODRM, /* there is a ModRM byte, and what it means is nobody's business here */
     MT_E,     /* ModRM.rm: register or memory */
+    MT_G,     /* ModRM.reg */
     MT_M,     /* ModRM.rm: memory only */
     MT_R,     /* ModRM.rm: register, whatever ModRM.mod says */
-    MT_G,     /* ModRM.reg */
     MT_SREG,  /* ModRM.reg, a segment register */
     MT_OPREG, /* the low three bits of the opcode */
     MT_ACC,   /* rAX */
@@ -65,24 +65,28 @@ enum operand_method {
 #define OPND_SIZE(o)       ((enum operand_size)((o)&7))
 
 /* Row flags. */
-#define F_VALID 0x00001u /* a row that is not there is an undefined opcode */
-#define F_I64   0x00002u /* undefined in 64-bit mode */
-#define F_O64   0x00004u /* undefined outside it */
-#define F_D64   0x00008u /* operand size 64 by default in 64-bit mode */
-#define F_F64   0x00010u /* operand size always 64 in 64-bit mode */
-#define F_NEAR  0x00020u /* near branch: as F_F64 on Intel, as F_D64 on AMD */
-#define F_LOCK  0x00040u /* may be locked if the destination is memory */
-#define F_W     0x00080u /* the destination is written without having been read */
-#define F_R     0x00100u /* the destination is only read */
-#define F_SRCW  0x00200u /* the source, a register, is written too */
-#define F_GROUP                                                                                    \
-    0x00400u /* ModRM.reg picks one of sixteen rows, the second eight if ModRM.mod is 3 */
+#define F_VALID  0x00001u /* a row that is not there is an undefined opcode */
+#define F_I64    0x00002u /* undefined in 64-bit mode */
+#define F_O64    0x00004u /* undefined outside it */
+#define F_D64    0x00008u /* operand size 64 by default in 64-bit mode */
+#define F_F64    0x00010u /* operand size always 64 in 64-bit mode */
+#define F_NEAR   0x00020u /* near branch: as F_F64 on Intel, as F_D64 on AMD */
+#define F_LOCK   0x00040u /* may be locked if the destination is memory */
+#define F_W      0x00080u /* the destination is written without having been read */
+#define F_R      0x00100u /* the destination is only read */
+#define F_SRCW   0x00200u /* the source, a register, is written too */
+#define F_GROUP  0x00400u /* ModRM.reg picks a row; the second eight are for registers */
 #define F_CPL0   0x00800u /* #GP(0) if the CPL is not 0 */
 #define F_PRIVOP 0x01000u /* see emul_insn_is_privop() */
 #define F_SELF   0x02000u /* operands are located but neither loaded nor stored */
 #define F_BITOFF 0x04000u /* the bit offset in the source moves the memory operand */
 #define F_MEMW   0x08000u /* writes memory though the operands do not show it */
 #define F_PROT   0x10000u /* undefined in real and virtual-8086 mode */
+/* What follows from the operands; the map macros add them, so that the decoder need not look at
+ * each. */
+#define F_MODRM 0x100000u /* there is a ModRM byte */
+#define F_IMM   0x200000u /* there are immediates */
+#define F_FORM  0x400000u /* ModRM.mod is restricted: MT_M or MT_R */
 
 struct emul_state;
 typedef int emul_exec_fn(struct emul_state *s);
@@ -108,7 +112,7 @@ enum operand_kind { OP_NONE, OP_REG, OP_MEM, OP_VALUE };
 struct operand {
     enum operand_kind kind;
     uint8_t bytes;
-    uint8_t reg;  /* OP_REG; */
+    uint8_t reg;  /* OP_REG */
     uint8_t high; /* bit 8 upwards: ah, ch, dh, bh */
     enum emul_seg seg;
     uint64_t off; /* OP_MEM */
