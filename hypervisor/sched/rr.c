@@ -203,8 +203,7 @@ static void wake(struct vcpu *v, s_time_t now)
     struct rr_vcpu *rv = rr_vcpu(v);
     bool urgent;
 
-    if (now - rv->since >= round_length(rc))
-        rv->left = turn_length(v);
+    rv->left = min(rv->left + (now - rv->since) / (rc->queued + 2), turn_length(v));
     urgent = rv->left > 0;
     enqueue(rc, rv, now);
     if (p->curr == p->idle) {
@@ -259,7 +258,8 @@ static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, s_t
 
     if (prev) {
         rv = rr_vcpu(prev);
-        rv->left -= now - since;
+        /* Who runs alone owes nobody the time. */
+        rv->left = max(rv->left - (now - since), -turn_length(prev));
         rv->since = now;
         if (vcpu_runnable(prev))
             enqueue(rc, rv, now);

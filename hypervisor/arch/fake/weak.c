@@ -424,6 +424,16 @@ WEAK int evtchn_port_poll(struct domain *d, evtchn_port_t port)
     return 0;
 }
 
+WEAK void evtchn_poll_begin(struct vcpu *v)
+{
+    (void)v;
+}
+
+WEAK void evtchn_poll_end(struct vcpu *v)
+{
+    (void)v;
+}
+
 WEAK void evtchn_vcpu_info_moved(struct vcpu *v)
 {
     (void)v;
