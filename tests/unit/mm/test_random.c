@@ -36,6 +36,22 @@ static void on_flush(unsigned cpu, unsigned long va)
     used[cpu] = kept;
 }
 
+/* A context switch: as the real one, it loads a root, and the domain that left has no TLB entries.
+ */
+static void switch_to(struct domain *d, unsigned cpu)
+{
+    static struct domain *running[2];
+
+    if (running[cpu] != d) {
+        if (running[cpu])
+            cpumask_clear_cpu(cpu, &running[cpu]->dirty_cpus);
+        on_flush(cpu, 0);
+        running[cpu] = d;
+        cpumask_set_cpu(cpu, &d->dirty_cpus);
+    }
+    run_as(d, cpu);
+}
+
 static void cache(uint64_t va, uint64_t frame, unsigned level, bool writable)
 {
     struct cached *c;
@@ -209,7 +225,7 @@ static void step(void)
 {
     uint32_t foreign = rand() % 8 ? DOMID_SELF : db->id;
 
-    run_as(rand() % 4 ? db : da, rand() % 2);
+    switch_to(rand() % 4 ? db : da, rand() % 2);
     switch (rand() % 16) {
     case 0 ... 2:
         prepare();
@@ -262,7 +278,7 @@ static void step(void)
 static void build(void)
 {
     for (unsigned v = 0; v < 2; v++) {
-        run_as(db, v);
+        switch_to(db, v);
         for (unsigned i = 0; i < 3; i++)
             mmuext1(MMUEXT_UNPIN_TABLE, top[i], DOMID_SELF);
         for (unsigned i = 0; i < 2; i++)
@@ -282,6 +298,8 @@ static void run(unsigned seed)
     machine_start();
     used[0] = used[1] = touched = 0;
     fake_tlb_hook = on_flush;
+    cpumask_clear(&da->dirty_cpus);
+    cpumask_clear(&db->dirty_cpus);
     for (unsigned i = 0; i < POOL; i++)
         pool[i] = page_of(i % 7 == 6 ? da : db);
     for (unsigned i = 0; i < 3; i++)
