@@ -10,6 +10,7 @@
 #include "arch/x86/acpi/acpi.h"
 #include "arch/x86/boot/bootinfo.h"
 #include "arch/x86/boot/vga.h"
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/cpu/smp.h"
 #include "arch/x86/irq/irq.h"
 #include "arch/x86/mm/paging.h"
@@ -136,6 +137,7 @@ void __init arch_boot_memory(void)
     uint64_t total;
 
     cpu_identify_late();
+    cpu_policy_init();
     print_memory_map();
     clip_memory(opt_mem);
     total = make_bootmem();

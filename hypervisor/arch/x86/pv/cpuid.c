@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * CPUID for PV guests: by the forced-emulation prefix, or after a fault where the CPU offers
- * CPUID faulting.  The host's leaves, less what a PV guest cannot use (whatever needs ring 0 or
- * page tables of the guest's own making), and the hypervisor's leaves (arch-x86/cpuid.h).
+ * CPUID faulting.  The domain's policy, and the hypervisor's leaves (arch-x86/cpuid.h).
  */
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/time/time.h"
 #include "asm/cpufeature.h"
 #include "asm/regs.h"
@@ -12,12 +12,6 @@
 #include <xen/arch-x86/cpuid.h>
 #include <xen/version.h>
 
-#define PV_1_EDX  0x1789c3f5u /* no VME, PSE, SEP, MTRR, PGE, PSE36 */
-#define PV_1_ECX  0x76d83203u /* no MONITOR, VMX, x2APIC, PCID, TSC deadline, OSXSAVE */
-#define PV_7_EBX  0x219c0329u
-#define PV_81_ECX 0x002109e3u /* no SVM */
-#define PV_81_EDX 0x2991cbf5u
-#define F1_ECX_HYPERVISOR (1u << 31)
 #define F1_ECX_OSXSAVE    (1u << 27)
 
 static void xen_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf,
@@ -59,53 +53,20 @@ static void xen_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf,
 
 void pv_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_result *res)
 {
-    struct cpuid_regs r;
+    const xen_cpuid_leaf_t *l;
 
     memset(res, 0, sizeof(*res));
     if (leaf >= 0x40000000 && leaf < 0x40000100) {
         xen_leaf(v, leaf, subleaf, res);
         return;
     }
-    if (leaf > (leaf & 0x80000000 ? host_cpu.max_ext_leaf : host_cpu.max_leaf))
+    l = cpu_policy_find(v->domain->arch.cpu_policy, leaf, subleaf);
+    if (!l)
         return;
-    r = cpuid_count(leaf, subleaf);
-    switch (leaf) {
-    case 1:
-        r.b = (r.b & 0x0000ffff) | v->vcpu_id << 25;
-        r.c = (r.c & PV_1_ECX) | F1_ECX_HYPERVISOR;
+    *res = (struct cpuid_result){l->a, l->b, l->c, l->d};
+    if (leaf == 1) {
+        res->b |= v->vcpu_id << 25; /* APIC ID */
         if (v->arch.pv.ctrlreg[4] & CR4_OSXSAVE)
-            r.c |= F1_ECX_OSXSAVE;
-        r.d &= PV_1_EDX;
-        break;
-    case 5:
-    case 0xa:
-    case 0xb:
-        r = (struct cpuid_regs){0};
-        break;
-    case 7:
-        if (subleaf)
-            r = (struct cpuid_regs){0};
-        else
-            r = (struct cpuid_regs){.b = r.b & PV_7_EBX};
-        break;
-    case 0xd:
-        if (subleaf == 1)
-            r = (struct cpuid_regs){.a = r.a & 7}; /* no XSAVES */
-        break;
-    case 0x80000001:
-        r.c &= PV_81_ECX;
-        r.d &= PV_81_EDX;
-        break;
-    case 0x80000007:
-        r = (struct cpuid_regs){.d = r.d & 0x100}; /* invariant TSC */
-        break;
-    case 0x8000000a:
-        r = (struct cpuid_regs){0};
-        break;
-    default:
-        if (leaf > 0xd && leaf < 0x80000000)
-            r = (struct cpuid_regs){0};
-        break;
+            res->c |= F1_ECX_OSXSAVE;
     }
-    *res = (struct cpuid_result){r.a, r.b, r.c, r.d};
 }

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/* domctl: what only x86 knows. */
+#include "arch/x86/mm/mm.h"
+#include "arch/x86/pv/pv.h"
+#include "arch/x86/time/time.h"
+#include "asm/cpufeature.h"
+#include "domain/domain.h"
+#include "hypercall/guest_access.h"
+#include "hypercall/handlers.h"
+#include "lib/errno.h"
+
+long domctl_set_address_size(struct call *c, struct xen_domctl *op)
+{
+    if (op->u.address_size.size != 64)
+        return -EINVAL; /* 32-bit guests come later */
+    return c->d->mem.tot_pages && c->d->arch.is_32bit ? -EACCES : 0;
+}
+
+long domctl_get_address_size(struct call *c, struct xen_domctl *op)
+{
+    op->u.address_size.size = c->d->arch.is_32bit ? 32 : 64;
+    return 0;
+}
+
+long domctl_hypercall_init(struct call *c, struct xen_domctl *op)
+{
+    struct page_info *pg = get_page_gfn(c->d, _gfn(op->u.hypercall_init.gmfn));
+    long ret = -EACCES;
+
+    if (!pg)
+        return -EACCES;
+    if (!get_page_type(pg, PGT_writable)) {
+        pv_write_hypercall_page(page_to_virt(pg));
+        put_page_type(pg);
+        ret = 0;
+    }
+    put_page(pg);
+    return ret;
+}
+
+long domctl_settscinfo(struct call *c, struct xen_domctl *op)
+{
+    const struct xen_domctl_tsc_info *t = &op->u.tsc_info;
+    int ret;
+
+    domain_pause(c->d);
+    ret = arch_set_tsc_mode(c->d, t->tsc_mode, t->elapsed_nsec, t->gtsc_khz, t->incarnation);
+    domain_unpause(c->d);
+    return ret;
+}
+
+long domctl_gettscinfo(struct call *c, struct xen_domctl *op)
+{
+    struct xen_domctl_tsc_info *t = &op->u.tsc_info;
+    uint64_t elapsed;
+
+    t->pad = 0;
+    arch_get_tsc_mode(c->d, &t->tsc_mode, &elapsed, &t->gtsc_khz, &t->incarnation);
+    t->elapsed_nsec = elapsed;
+    return 0;
+}
+
+/* Type of each frame of the list, in its top bits, for those who copy a guest. */
+static uint64_t frame_info(struct domain *d, uint64_t gfn)
+{
+    struct page_info *pg = get_page_gfn(d, _gfn(gfn));
+    uint64_t type, info = XEN_DOMCTL_PFINFO_NOTAB;
+
+    if (!pg)
+        return XEN_DOMCTL_PFINFO_XTAB;
+    type = READ_ONCE(pg->type);
+    switch (type & PGT_type_mask) {
+    case PGT_l1:
+        info = XEN_DOMCTL_PFINFO_L1TAB;
+        break;
+    case PGT_l2:
+        info = XEN_DOMCTL_PFINFO_L2TAB;
+        break;
+    case PGT_l3:
+        info = XEN_DOMCTL_PFINFO_L3TAB;
+        break;
+    case PGT_l4:
+        info = XEN_DOMCTL_PFINFO_L4TAB;
+        break;
+    default:
+        break;
+    }
+    if (info != XEN_DOMCTL_PFINFO_NOTAB && (type & PGT_pinned))
+        info |= XEN_DOMCTL_PFINFO_LPINTAB;
+    put_page(pg);
+    return info;
+}
+
+long domctl_getpageframeinfo3(struct call *c, struct xen_domctl *op)
+{
+    struct xen_domctl_getpageframeinfo3 *p = &op->u.getpageframeinfo3;
+    uint64_t array = handle_addr(p->array), gfn;
+
+    if (p->num > 1024)
+        return -E2BIG;
+    for (uint64_t i = 0; i < p->num; i++) {
+        if (copy_from_guest(&gfn, guest_array_addr(array, i, 8), 8))
+            return -EFAULT;
+        gfn = frame_info(c->d, gfn);
+        if (copy_to_guest(guest_array_addr(array, i, 8), &gfn, 8))
+            return -EFAULT;
+    }
+    return 0;
+}
+
+long domctl_sendtrigger(struct call *c, struct xen_domctl *op)
+{
+    struct vcpu *v = domain_vcpu(c->d, op->u.sendtrigger.vcpu);
+
+    if (!v)
+        return -ESRCH;
+    if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
+        return -ENOSYS;
+    __atomic_fetch_or(&v->arch.pv.async, PVA_NMI_PENDING, __ATOMIC_SEQ_CST);
+    vcpu_unblock(v);
+    vcpu_force_reschedule(v);
+    return 0;
+}
+
+/* --- the parts of a vcpu that vcpu_guest_context does not hold --- */
+
+long domctl_get_ext_vcpucontext(struct call *c, struct xen_domctl *op)
+{
+    struct xen_domctl_ext_vcpucontext *e = &op->u.ext_vcpucontext;
+    struct vcpu *v = domain_vcpu(c->d, e->vcpu);
+    uint32_t id = e->vcpu;
+
+    if (!v)
+        return -ESRCH;
+    memset(e, 0, sizeof(*e));
+    e->vcpu = id;
+    e->size = sizeof(*e);
+    e->syscall32_callback_eip = v->arch.pv.syscall32_callback;
+    e->syscall32_callback_cs = 0xe033;
+    e->syscall32_disables_events = !!(v->arch.pv.flags & PVF_SYSCALL32_MASKS_EVENTS);
+    return 0;
+}
+
+long domctl_set_ext_vcpucontext(struct call *c, struct xen_domctl *op)
+{
+    const struct xen_domctl_ext_vcpucontext *e = &op->u.ext_vcpucontext;
+    struct vcpu *v = domain_vcpu(c->d, e->vcpu);
+
+    if (!v)
+        return -ESRCH;
+    if (e->size < offsetof(struct xen_domctl_ext_vcpucontext, mcg_cap) ||
+        !pv_callback_ok(e->syscall32_callback_eip))
+        return -EINVAL;
+    domain_pause(c->d);
+    v->arch.pv.syscall32_callback = e->syscall32_callback_eip;
+    v->arch.pv.flags &= ~(unsigned long)PVF_SYSCALL32_MASKS_EVENTS;
+    if (e->syscall32_disables_events)
+        v->arch.pv.flags |= PVF_SYSCALL32_MASKS_EVENTS;
+    domain_unpause(c->d);
+    return 0;
+}
+
+/* Without XSAVE there is no extended state: all of the FPU's is in vcpu_guest_context. */
+long domctl_getvcpuextstate(struct call *c, struct xen_domctl *op)
+{
+    struct xen_domctl_vcpuextstate *e = &op->u.vcpuextstate;
+
+    if (!domain_vcpu(c->d, e->vcpu))
+        return -ESRCH;
+    if (host_cpu.xcr0_max)
+        return -EOPNOTSUPP;
+    e->xfeature_mask = 0;
+    e->size = 0;
+    return 0;
+}
+
+long domctl_setvcpuextstate(struct call *c, struct xen_domctl *op)
+{
+    if (!domain_vcpu(c->d, op->u.vcpuextstate.vcpu))
+        return -ESRCH;
+    return op->u.vcpuextstate.size ? -EOPNOTSUPP : 0;
+}
+
+long domctl_get_vcpu_msrs(struct call *c, struct xen_domctl *op)
+{
+    if (!domain_vcpu(c->d, op->u.vcpu_msrs.vcpu))
+        return -ESRCH;
+    op->u.vcpu_msrs.msr_count = 0; /* none that a PV guest could have changed */
+    return 0;
+}
+
+long domctl_set_vcpu_msrs(struct call *c, struct xen_domctl *op)
+{
+    if (!domain_vcpu(c->d, op->u.vcpu_msrs.vcpu))
+        return -ESRCH;
+    return op->u.vcpu_msrs.msr_count ? -EINVAL : 0;
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/*
+ * CPU policies: what CPUID says, to whom.  A policy is a list of leaves in the form in which the
+ * tools read and write it (arch-x86/xen.h, xen_cpuid_leaf_t).
+ *
+ *   raw         what the boot CPU answers
+ *   host        less what the command line or another CPU took away
+ *   pv_max      what a PV guest can be given at most
+ *   pv_default  what it is given if nobody says otherwise
+ *
+ * Each domain has one of its own, set by the tools before it runs and never beyond pv_max.
+ */
+#pragma once
+#include "lib/types.h"
+#include <xen/xen.h>
+
+#define POLICY_MAX_LEAVES 96
+
+struct cpu_policy {
+    unsigned nr;
+    xen_cpuid_leaf_t leaf[POLICY_MAX_LEAVES];
+};
+
+enum policy_kind { POLICY_RAW, POLICY_HOST, POLICY_PV_MAX, POLICY_PV_DEFAULT, NR_POLICIES };
+extern struct cpu_policy cpu_policies[NR_POLICIES];
+
+/* Boot CPU, once features are known. */
+void cpu_policy_init(void);
+/* The leaf, or NULL; leaves without subleaves match any subleaf. */
+const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf,
+                                        uint32_t subleaf);
