@@ -99,16 +99,21 @@ static inline struct page_info *page_of(const void *va)
 /* Page types in the simplest way: one type at a time. */
 int get_page_type(struct page_info *pg, uint64_t type)
 {
-    if ((pg->type & PGT_count_mask) && (pg->type & PGT_type_mask) != type)
-        return -EINVAL;
-    pg->type = type | ((pg->type & PGT_count_mask) + 1);
+    uint64_t x = READ_ONCE(pg->type), n;
+
+    do {
+        if ((x & PGT_count_mask) && (x & PGT_type_mask) != type)
+            return -EINVAL;
+        n = type | ((x & PGT_count_mask) + 1);
+    } while (
+        !__atomic_compare_exchange_n(&pg->type, &x, n, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     return 0;
 }
 
 void put_page_type(struct page_info *pg)
 {
     assert_true(pg->type & PGT_count_mask);
-    pg->type--;
+    __atomic_sub_fetch(&pg->type, 1, __ATOMIC_SEQ_CST);
 }
 
 bool get_page_and_type(struct page_info *pg, struct domain *d, uint64_t type)

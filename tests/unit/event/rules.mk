@@ -11,3 +11,15 @@ build/unit/event build/unit/event-fifo: $(EVENT_TEST_SRCS) $(wildcard hypervisor
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
 	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+
+# The same code under real threads: no lock checker, which knows one thread only.
+THREAD_CFLAGS := -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -pthread
+THREAD_SRCS := tests/unit/threads/threads.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c \
+               hypervisor/mem/physmap.c hypervisor/kernel/lock.c
+UNIT_TESTS += build/unit/event-threads
+
+build/unit/event-threads: tests/unit/event/test_threads.c $(wildcard hypervisor/event/*.c hypervisor/event/*.h \
+                   tests/unit/event/*.h tests/unit/threads/*.h tests/unit/threads/asm/*.h) $(THREAD_SRCS) build/autoconf.h
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(THREAD_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
