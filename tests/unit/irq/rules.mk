@@ -8,7 +8,7 @@ build/unit/acpi: tests/unit/irq/test_acpi.c $(filter-out %/map.c,$(wildcard hype
 build/unit/time: tests/unit/irq/test_time.c hypervisor/arch/x86/time/calibrate.c hypervisor/arch/x86/time/publish.c \
                  hypervisor/arch/x86/time/rtc.c hypervisor/kernel/lock.c $(IRQ_FAKE)
 build/unit/irq: tests/unit/irq/test_irq.c tests/unit/irq/machine.c $(addprefix hypervisor/arch/x86/irq/,irq.c vectors.c \
-                ioapic.c pirq.c msi.c physdev.c) hypervisor/arch/x86/pci.c hypervisor/kernel/lock.c lib/rangeset.c $(IRQ_FAKE)
+                ioapic.c i8259.c pirq.c msi.c physdev.c) hypervisor/arch/x86/pci.c hypervisor/kernel/lock.c $(IRQ_FAKE)
 
 $(IRQ_TESTS): $(wildcard tests/unit/irq/*.h tests/unit/irq/asm/*.h hypervisor/arch/x86/irq/*.h hypervisor/arch/x86/acpi/*.h \
               hypervisor/arch/x86/time/*.h) build/autoconf.h

@@ -74,15 +74,15 @@ static uint32_t table(const char *sig, const uint8_t *body, uint32_t len)
 static uint32_t madt(void)
 {
     static const uint8_t body[] = {
-        0,    0,    0xe0, 0xfe, 1,  0, 0,  0,             /* local APIC, PC-AT compatible */
-        0,    8,    0,    0,    1,  0, 0,  0,             /* CPU 0, enabled */
-        0,    8,    1,    1,    1,  0, 0,  0,             /* CPU 1, enabled */
-        0,    8,    2,    2,    0,  0, 0,  0,             /* CPU 2, disabled */
-        9,    16,   0,    0,    0,  1, 0,  0, 1, 0, 0, 0, 3, 0, 0, 0, /* APIC ID 0x100 */
-        1,    12,   5,    0,    0,  0, 0xc0, 0xfe, 0, 0, 0, 0, /* IO-APIC 5, GSI 0 */
-        2,    10,   0,    0,    2,  0, 0,  0, 0, 0,       /* IRQ 0 is GSI 2 */
-        2,    10,   0,    9,    9,  0, 0,  0, 0xd, 0,     /* IRQ 9: level, high */
-        4,    6,    0xff, 0,    0,  1,                    /* NMI: not used */
+        0, 0,  0xe0, 0xfe, 1, 0, 0,    0, /* local APIC, PC-AT compatible */
+        0, 8,  0,    0,    1, 0, 0,    0, /* CPU 0, enabled */
+        0, 8,  1,    1,    1, 0, 0,    0, /* CPU 1, enabled */
+        0, 8,  2,    2,    0, 0, 0,    0, /* CPU 2, disabled */
+        9, 16, 0,    0,    0, 1, 0,    0,    1,   0, 0, 0, 3, 0, 0, 0, /* APIC ID 0x100 */
+        1, 12, 5,    0,    0, 0, 0xc0, 0xfe, 0,   0, 0, 0,             /* IO-APIC 5, GSI 0 */
+        2, 10, 0,    0,    2, 0, 0,    0,    0,   0,                   /* IRQ 0 is GSI 2 */
+        2, 10, 0,    9,    9, 0, 0,    0,    0xd, 0,                   /* IRQ 9: level, high */
+        4, 6,  0xff, 0,    0, 1,                                       /* NMI: not used */
     };
 
     return table("APIC", body, sizeof(body));
@@ -91,7 +91,7 @@ static uint32_t madt(void)
 static uint32_t fadt(void)
 {
     static const uint8_t dsdt[] = {0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x0a,
-                                   0x07, 0,   0,   0,   0,    0,    0,    0,    0,    0};
+                                   0x07, 0,   0,   0,   0,   0,    0,    0,    0,    0};
     uint8_t body[244 - SDT_HEADER] = {0};
     uint32_t d = table("DSDT", dsdt, sizeof(dsdt));
 

@@ -92,7 +92,7 @@ static void test_measure(void **state)
     check_measure(2793437000, 100000000, ~0ULL, 1500, 0, 20);
     check_measure(2793437000, 14318180, UINT32_MAX, 800, 0, 20);
     check_measure(3600000000, 3579545, 0xffffff, 1000, 0, 60);
-    check_measure(2100000000, 1193182, 0xffff, 3000, 0, 120); /* PIT */
+    check_measure(2100000000, 1193182, 0xffff, 3000, 0, 120);  /* PIT */
     check_measure(2793437000, 100000000, ~0ULL, 1500, 50, 60); /* and often put aside */
     check_measure(2793437000, 3579545, 0xffffff, 1500, 50, 120);
 }
@@ -109,7 +109,7 @@ static void test_stuck_reference(void **state)
 
 static void test_scale(void **state)
 {
-    static const uint64_t freqs[] = {1000,       32768,      3579545,    999999999,   1000000000,
+    static const uint64_t freqs[] = {1000,       32768,      3579545,    999999999,  1000000000,
                                      1000000001, 2793437000, 4000000000, 5700000000, 9000000000};
 
     (void)state;
@@ -216,6 +216,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    for (unsigned i = 0; i < d->max_vcpus; i++)
+        xfree(d->vcpu[i]);
+    xfree(d->vcpu);
     fake_ram_free();
     return 0;
 }

@@ -318,26 +318,36 @@ static void end_of_interrupt(struct irq_desc *desc, struct irq_guest *g)
         unmask(desc);
 }
 
+static bool anybody_bound(const struct irq_desc *desc)
+{
+    for (const struct irq_guest *g = desc->guests; g; g = g->next)
+        if (g->bound)
+            return true;
+    return false;
+}
+
 void arch_pirq_unbind(struct domain *d, unsigned pirq)
 {
     struct irq_desc *desc;
     unsigned long flags;
     struct irq_guest *g = lock_guest(d, pirq, &desc, &flags);
-    bool others = false;
 
     if (!g)
         return;
     if (g->bound) {
-        end_of_interrupt(desc, g);
         g->bound = false;
         publish_needs_eoi(d, pirq, false);
-        for (const struct irq_guest *i = desc->guests; i; i = i->next)
-            others |= i->bound;
-        /* The vector stays if it is MSI's: the device may still hold its number. */
-        if (!others && desc->msi)
-            mask(desc);
-        else if (!others)
-            irq_stop(desc);
+        if (anybody_bound(desc)) {
+            end_of_interrupt(desc, g);
+        } else {
+            g->in_flight = false;
+            desc->in_flight = 0;
+            /* MSI keeps its vector: the device may still hold its number. */
+            if (desc->msi)
+                mask(desc);
+            else
+                irq_stop(desc);
+        }
     }
     spin_unlock_irqrestore(&desc->lock, flags);
 }
