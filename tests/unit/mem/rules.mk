@@ -2,12 +2,14 @@
 # Host tests of mem/: the real files over the fake arch's frames.
 MEM_SRCS  := $(sort $(wildcard hypervisor/mem/*.c))
 MEM_DEPS  := $(MEM_SRCS) $(wildcard hypervisor/mem/*.h hypervisor/arch/fake/*.h tests/unit/mem/*.h) build/autoconf.h \
-             hypervisor/arch/fake/cpu.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c hypervisor/kernel/lock.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c \
-             tests/unit/mem/ground.c
-MEM_TESTS := build/unit/mem-heap build/unit/mem-page build/unit/mem-xenmem build/unit/mem-vcpu_info
+             $(wildcard hypervisor/arch/fake/*.c) tests/unit/mem/ground.c \
+             hypervisor/kernel/lock.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c
+MEM_TESTS := build/unit/mem-heap build/unit/mem-page build/unit/mem-xenmem build/unit/mem-vcpu_info build/unit/mem-maps
 UNIT_TESTS += $(MEM_TESTS)
 
 build/unit/mem-vcpu_info: hypervisor/domain/vcpu_info.c
+build/unit/mem-maps: hypervisor/arch/x86/mm/memory_ops.c hypervisor/arch/x86/boot/e820.c
+build/unit/mem-maps: UNIT_CFLAGS += -Ihypervisor/arch/x86
 
 $(MEM_TESTS): build/unit/mem-%: tests/unit/mem/test_%.c $(MEM_DEPS)
 	@mkdir -p $(@D)
