@@ -78,6 +78,7 @@ struct arch_domain {
     uint64_t pirq_eoi_gmfn;
     unsigned long *pirq_eoi_map;
     bool auto_unmask;
+    uint32_t pci_cf8; /* its shadow of the PCI address port; the guest serialises */
     /* memory map for XENMEM_memory_map */
     struct e820_map *e820;
     /* time */

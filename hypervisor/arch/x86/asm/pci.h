@@ -22,9 +22,13 @@ void pci_conf_write(pci_sbdf_t dev, unsigned reg, unsigned size, uint32_t val);
 unsigned pci_find_cap(pci_sbdf_t dev, uint8_t cap);
 
 /*
- * The ports 0xcf8..0xcff for a guest that may use them (dom0): each guest has a shadow of the
+ * The ports 0xcf8 and 0xcfc..0xcff for a guest that may use them (dom0): each guest has a shadow of the
  * address register (*cf8), so that its accesses and ours do not disturb each other.
  */
+static inline bool pci_is_conf_port(uint16_t port, unsigned size)
+{
+    return (port == 0xcf8 && size == 4) || (port & ~3) == 0xcfc;
+}
 uint32_t pci_guest_port_read(uint32_t *cf8, uint16_t port, unsigned size);
 void pci_guest_port_write(uint32_t *cf8, uint16_t port, unsigned size, uint32_t val);
 

@@ -187,8 +187,8 @@ static void __noreturn ap_start(void)
     apic_init_cpu();
     cpu_check_same();
     pv_cpu_init(cpu);
+    time_cpu_init(); /* before anything asks for the time or sets a timer */
     sched_cpu_start(cpu);
-    time_cpu_init();
     cpumask_set_cpu(cpu, &cpu_online_map);
     local_irq_enable();
     idle_loop();

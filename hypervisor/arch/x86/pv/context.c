@@ -9,6 +9,7 @@
 #include "arch/api/arch_domain.h"
 #include "arch/api/arch_time.h"
 #include "arch/x86/mm/mm.h"
+#include "arch/x86/time/time.h"
 #include "asm/apic.h"
 #include "asm/cpufeature.h"
 #include "asm/desc.h"
@@ -193,6 +194,8 @@ void arch_continue_running(struct vcpu *v)
 {
     if (v->domain->is_idle)
         reset_stack_and_call(idle_loop);
+    if (unlikely(!tsc_trusted()))
+        arch_update_vcpu_time(v); /* it is steered while v runs (time/sync.c) */
     reset_stack_and_return();
 }
 

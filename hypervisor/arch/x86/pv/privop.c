@@ -11,6 +11,7 @@
 #include "asm/io.h"
 #include "asm/layout.h"
 #include "asm/msr.h"
+#include "asm/pci.h"
 #include "asm/processor.h"
 #include "cpuid.h"
 #include "hypercall/guest_access.h"
@@ -101,7 +102,10 @@ static int privop_read_io(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes,
         *val = ~0u; /* as if nothing were there */
         return EMUL_OKAY;
     }
-    *val = bytes == 1 ? inb(port) : bytes == 2 ? inw(port) : inl(port);
+    if (pci_is_conf_port(port, bytes))
+        *val = pci_guest_port_read(&current->domain->arch.pci_cf8, port, bytes);
+    else
+        *val = bytes == 1 ? inb(port) : bytes == 2 ? inw(port) : inl(port);
     return EMUL_OKAY;
 }
 
@@ -109,7 +113,9 @@ static int privop_write_io(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes
 {
     if (!pv_port_allowed(current, ctxt->regs, port, bytes))
         return io_privileged(current, ctxt->regs, port, bytes) ? EMUL_OKAY : gp(ctxt);
-    if (bytes == 1)
+    if (pci_is_conf_port(port, bytes))
+        pci_guest_port_write(&current->domain->arch.pci_cf8, port, bytes, val);
+    else if (bytes == 1)
         outb(val, port);
     else if (bytes == 2)
         outw(val, port);
