@@ -8,3 +8,10 @@ build/unit/grant: tests/unit/grant/test_grant.c $(wildcard hypervisor/grant/*.c)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
 	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+
+UNIT_TESTS += build/unit/grant-threads
+build/unit/grant-threads: tests/unit/grant/test_threads.c $(wildcard hypervisor/grant/*.c hypervisor/grant/*.h \
+                   tests/unit/event/*.h tests/unit/threads/*.h tests/unit/threads/asm/*.h) $(THREAD_SRCS) build/autoconf.h
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(THREAD_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
