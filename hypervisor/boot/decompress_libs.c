@@ -19,9 +19,8 @@ static enum payload_result unpack_xz(struct payload_job *j)
         return PAYLOAD_OK;
     case LZMA_MEM_ERROR:
         return PAYLOAD_NO_MEMORY;
-    case LZMA_BUF_ERROR:
-        /* Output full, or input at its end: tell them apart by which is exhausted. */
-        return j->out_len == j->out_max ? PAYLOAD_TOO_LONG : PAYLOAD_DAMAGED;
+    case LZMA_BUF_ERROR: /* the output is full; truncated input is a data error */
+        return PAYLOAD_TOO_LONG;
     default:
         return PAYLOAD_DAMAGED;
     }

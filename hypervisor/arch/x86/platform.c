@@ -2,6 +2,7 @@
 /* platform_op: the rows are in abi/ops/platform.def. */
 #include "abi/xen_abi.h"
 #include "arch/api/arch_time.h"
+#include "arch/x86/boot/efi.h"
 #include "arch/x86/power.h"
 #include "domain/domain.h"
 #include "hypercall/guest_access.h"
@@ -99,7 +100,7 @@ long platformop_firmware_info(struct call *c, struct xen_platform_op *op)
         fw->u.kbd_shift_flags = *((uint8_t *)mfn_to_virt(_mfn(0)) + BDA_KBD_FLAGS);
         return 0;
     case XEN_FW_EFI_INFO:
-        return -ENOSYS;
+        return efi_firmware_info(fw);
     default:
         return -EINVAL;
     }

@@ -105,9 +105,16 @@ struct mb2_smbios {
     char tables[];
 };
 
+#ifdef HOSPES_HOST
+extern char *boot_test_memory; /* what lies at physical address 0 */
+#define LOW_MEMORY boot_test_memory
+#else
+#define LOW_MEMORY ((char *)DIRECTMAP_VIRT)
+#endif
+
 static void *low(uint64_t phys)
 {
-    return (void *)(DIRECTMAP_VIRT + phys);
+    return LOW_MEMORY + phys;
 }
 
 /*

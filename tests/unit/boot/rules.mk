@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+# Host tests of the boot room: memory maps, early memory, command line, loaders' data, payloads.
+UNIT_TESTS += build/unit/boot
+BOOT_UNIT_SRCS := hypervisor/boot/cmdline.c hypervisor/boot/bootmem.c hypervisor/boot/decompress.c \
+                  hypervisor/boot/decompress_libs.c hypervisor/arch/x86/boot/e820.c \
+                  hypervisor/arch/x86/boot/multiboot.c
+
+build/unit/boot: tests/unit/boot/test_boot.c tests/unit/boot/ground.c $(BOOT_UNIT_SRCS) lib/string.c \
+                 $(wildcard hypervisor/boot/*.h hypervisor/boot/*.def tests/unit/boot/*.h) build/autoconf.h
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka -llzma -lz -lzstd -llz4
