@@ -19,14 +19,13 @@
 /*
  * Unmapped, but TLBs may still have it.  Flushing is dear (other CPUs are interrupted), so a batch
  * flushes once, at its end or when this is full, and only then lets go of the pages: until then the
- * granter's entries say that they are in use.
+ * granter's entries say that they are in use.  All is flushed, not one address: the guest may
+ * have the page table in its address space at several places.
  */
 #define UNMAP_BATCH 32u
 struct unmapped {
-    unsigned flushes;   /* mappings to flush: one is flushed by its address */
-    bool by_pte;        /* one was mapped by its pte, so the address is not known */
-    uint64_t host_addr; /* of the last */
-    unsigned nr;        /* handles to release, claimed */
+    bool flush;
+    unsigned nr; /* handles to release, claimed */
     struct {
         uint32_t handle, flags;
     } done[UNMAP_BATCH];
@@ -270,24 +269,12 @@ static void finish_unmaps(struct vcpu *v)
     struct unmapped *u = &this_cpu(unmapped);
     cpumask_t mask = v->domain->dirty_cpus;
 
-    if (u->flushes == 1 && !u->by_pte)
-        flush_tlb_one_mask(&mask, u->host_addr);
-    else if (u->flushes)
+    if (u->flush)
         flush_tlb_mask(&mask);
     for (unsigned i = 0; i < u->nr; i++)
         release(v->domain->grant, v, u->done[i].handle, u->done[i].flags);
-    u->flushes = u->nr = 0;
-    u->by_pte = false;
-}
-
-static void add_flush(uint64_t host_addr, uint32_t flags)
-{
-    struct unmapped *u = &this_cpu(unmapped);
-
-    u->flushes++;
-    u->host_addr = host_addr;
-    if (flags & GNTMAP_contains_pte)
-        u->by_pte = true;
+    u->flush = false;
+    u->nr = 0;
 }
 
 static void add_release(struct vcpu *v, uint32_t handle, uint32_t flags)
@@ -321,7 +308,7 @@ static int unmap_grant(struct vcpu *v, uint32_t handle, uint64_t host_addr, uint
         rc = mm_grant_unmap(host_addr, _mfn(map->mfn), new_addr, flags);
         if (rc == GNTST_okay) {
             left &= ~(uint32_t)GNTMAP_host_map;
-            add_flush(host_addr, flags);
+            this_cpu(unmapped).flush = true;
         }
     }
     if (rc != GNTST_okay)
