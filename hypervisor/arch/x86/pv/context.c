@@ -286,6 +286,7 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     *regs = c->user_regs;
     regs->cs = pv_fixup_selector(regs->cs);
     regs->ss = pv_fixup_selector(regs->ss);
+    pv->iopl = (regs->rflags & EFLAGS_IOPL) >> 12; /* the guest's own, never the CPU's */
     regs->rflags = (regs->rflags & ~(uint64_t)EFLAGS_GUEST_CLEAR) | EFLAGS_IF | EFLAGS_MBS;
     regs->entry_vector = regs->error_code = 0;
     pv->flags = (c->flags & VGCF_in_kernel ? PVF_KERNEL_MODE : 0) |
