@@ -9,6 +9,7 @@
 #include "kernel/panic.h"
 #include "lib/compiler.h"
 #include "lib/string.h"
+#include "mem/mem.h"
 
 #define BOOL(var, name, def, help)       bool opt_##var = def;
 #define UINT(var, name, def, help)       unsigned opt_##var = def;

@@ -12,8 +12,9 @@
  * TLB may still lead a guest to it.  Both are settled before the frame is given out: first the
  * TLBs of CPUs that have not flushed since tlb_stamp, then the contents (the other way round, the
  * guest could write after the scrubbing).  Idle CPUs do the same work ahead of time
- * (heap_scrub_idle), a small piece at a time, taken off its list meanwhile.  The first page of a
- * free chunk has in `type` the index from which pages may be dirty (CHUNK_CLEAN: none), which
+ * (heap_scrub_idle) for frames that were in use (PAGE_USED; what has lain there since boot is left
+ * until somebody wants it), a small piece at a time, taken off its list meanwhile.  The first page
+ * of a free chunk has in `type` from which index on pages may be dirty, and may be used, which
  * makes splitting and joining cheap.
  *
  * heap_lock guards lists, masks, counts and claims.  Frames that are off the lists belong to the
@@ -31,13 +32,18 @@
 
 #define NR_ZONES          32 /* frame numbers have 32 bits */
 #define MAX_NODES         64
-#define CHUNK_CLEAN       UINT32_MAX
+#define NO_PAGE           UINT32_MAX
 #define SCRUB_PIECE_ORDER 6
 /* Zeroing more than 2^9 frames at once would hold the CPU for too long. */
 #define MAX_DIRTY_ORDER 9
 
 struct chunk_list {
-    uint32_t first, last; /* clean chunks at the front, dirty ones at the back */
+    uint32_t first, last; /* chunks that idle CPUs should scrub are at the back */
+};
+
+/* Indices of pages in a chunk (NO_PAGE: none): no page before it is PAGE_DIRTY, or PAGE_USED. */
+struct hints {
+    uint32_t dirty, used;
 };
 
 struct node_heap {
@@ -45,9 +51,12 @@ struct node_heap {
     uint32_t orders[NR_ZONES]; /* bit o: list [z][o] is not empty */
     struct chunk_list list[NR_ZONES][HEAP_MAX_ORDER + 1];
     uint64_t zone_free[NR_ZONES];
-    uint64_t free, total, dirty; /* pages */
-    uint64_t start, end;         /* frames spanned */
+    uint64_t free, total;
+    uint64_t used;       /* free pages with PAGE_USED; atomic */
+    uint64_t start, end; /* frames spanned */
 };
+
+bool opt_bootscrub;
 
 static spinlock_t heap_lock = SPINLOCK_INIT(LOCK_HEAP);
 static struct node_heap node0;
@@ -97,18 +106,39 @@ unsigned mfn_to_node(mfn_t mfn)
 
 /* --- lists --- */
 
-static void chunk_insert(struct node_heap *h, uint32_t f, unsigned order, uint32_t dirty)
+static inline struct hints chunk_hints(const struct page_info *pg)
+{
+    return (struct hints){(uint32_t)pg->type, pg->type >> 32};
+}
+
+/* The hint of the lower or upper half of a chunk, halves being of that size; of two halves. */
+static inline uint32_t hint_low(uint32_t hint, uint32_t size)
+{
+    return hint < size ? hint : NO_PAGE;
+}
+
+static inline uint32_t hint_high(uint32_t hint, uint32_t size)
+{
+    return hint == NO_PAGE ? NO_PAGE : hint < size ? 0 : hint - size;
+}
+
+static inline uint32_t hint_joined(uint32_t low, uint32_t high, uint32_t size)
+{
+    return low != NO_PAGE ? low : high != NO_PAGE ? high + size : NO_PAGE;
+}
+
+static void chunk_insert(struct node_heap *h, uint32_t f, unsigned order, struct hints hints)
 {
     struct page_info *pg = frame_page(f);
     unsigned z = frame_zone(f);
     struct chunk_list *l = &h->list[z][order];
 
     pg->refs = (pg->refs & ~PAGE_ORDER_MASK) | PAGE_FREE | ((uint64_t)order << PAGE_ORDER_SHIFT);
-    pg->type = dirty;
+    pg->type = ((uint64_t)hints.used << 32) | hints.dirty;
     if (!l->first) {
         pg->prev = pg->next = 0;
         l->first = l->last = f;
-    } else if (dirty == CHUNK_CLEAN) {
+    } else if (hints.used == NO_PAGE) {
         pg->prev = 0;
         pg->next = l->first;
         frame_page(l->first)->prev = f;
@@ -146,58 +176,55 @@ static void chunk_remove(struct node_heap *h, uint32_t f, unsigned order)
 }
 
 /* Joins the chunk with its free buddies and puts it on its list. */
-static void chunk_join(unsigned node, uint32_t f, unsigned order, uint32_t dirty)
+static void chunk_join(unsigned node, uint32_t f, unsigned order, struct hints hints)
 {
     struct node_heap *h = nodes[node];
 
     while (order < HEAP_MAX_ORDER && order < frame_zone(f)) {
         uint32_t size = 1u << order, buddy = f ^ size;
         struct page_info *pg = frame_page(buddy);
-        uint32_t buddy_dirty;
+        struct hints low, high;
 
         if (buddy >= max_page || !(pg->refs & PAGE_FREE) || chunk_order(pg) != order ||
             mfn_to_node(_mfn(buddy)) != node)
             break;
-        buddy_dirty = pg->type;
+        low = buddy < f ? chunk_hints(pg) : hints;
+        high = buddy < f ? hints : chunk_hints(pg);
         chunk_remove(h, buddy, order);
-        if (buddy < f) {
-            dirty = buddy_dirty != CHUNK_CLEAN ? buddy_dirty
-                    : dirty != CHUNK_CLEAN     ? dirty + size
-                                               : CHUNK_CLEAN;
-            f = buddy;
-        } else if (dirty == CHUNK_CLEAN && buddy_dirty != CHUNK_CLEAN)
-            dirty = buddy_dirty + size;
+        hints.dirty = hint_joined(low.dirty, high.dirty, size);
+        hints.used = hint_joined(low.used, high.used, size);
+        f = min(f, buddy);
         order++;
     }
-    chunk_insert(h, f, order, dirty);
+    chunk_insert(h, f, order, hints);
 }
 
 /*
  * Takes chunk f of order `from` off its list and cuts it down to order `to`, keeping the part
- * that has page index `at`; the rest goes back.  Returns that part, *dirty adjusted to it.
+ * that has page index `at`; the rest goes back.  Returns that part, *hints being its.
  */
 static uint32_t chunk_take(struct node_heap *h, uint32_t f, unsigned from, unsigned to, uint32_t at,
-                           uint32_t *dirty)
+                           struct hints *hints)
 {
-    uint32_t d = frame_page(f)->type;
+    struct hints all = chunk_hints(frame_page(f));
 
     chunk_remove(h, f, from);
     while (from > to) {
         uint32_t size = 1u << --from;
-        uint32_t low = d < size ? d : CHUNK_CLEAN;
-        uint32_t high = d == CHUNK_CLEAN ? CHUNK_CLEAN : d < size ? 0 : d - size;
+        struct hints low = {hint_low(all.dirty, size), hint_low(all.used, size)};
+        struct hints high = {hint_high(all.dirty, size), hint_high(all.used, size)};
 
         if (at < size) {
             chunk_insert(h, f + size, from, high);
-            d = low;
+            all = low;
         } else {
             chunk_insert(h, f, from, low);
             f += size;
             at -= size;
-            d = high;
+            all = high;
         }
     }
-    *dirty = d;
+    *hints = all;
     return f;
 }
 
@@ -216,7 +243,7 @@ static uint32_t find_chunk(const struct node_heap *h, unsigned order, unsigned z
             unsigned o = ffs_index(orders);
             uint32_t f = h->list[z][o].first;
 
-            if (!scrubbed || frame_page(f)->type >= 1u << order) {
+            if (!scrubbed || chunk_hints(frame_page(f)).dirty >= 1u << order) {
                 *found_order = o;
                 return f;
             }
@@ -255,48 +282,43 @@ static bool flush_stale(const struct page_info *pg, uint32_t first, uint32_t nr)
     return true;
 }
 
-static void free_pages_locked(uint32_t f, unsigned order, uint32_t dirty, uint64_t nr_dirty)
+static void free_pages_locked(uint32_t f, unsigned order, struct hints hints)
 {
     unsigned node = mfn_to_node(_mfn(f));
     struct node_heap *h = nodes[node];
 
     h->free += 1ULL << order;
     h->zone_free[frame_zone(f)] += 1ULL << order;
-    h->dirty += nr_dirty;
     total_free += 1ULL << order;
-    chunk_join(node, f, order, dirty);
+    chunk_join(node, f, order, hints);
 }
 
 /* Makes pages just taken from a list ready for use; false if their TLB entries cannot be flushed,
  * and then they are free again. */
-static bool make_usable(struct page_info *pg, unsigned order, uint32_t dirty, unsigned memflags)
+static bool make_usable(struct page_info *pg, unsigned order, struct hints hints, unsigned memflags)
 {
-    uint32_t nr = 1u << order;
-    uint64_t nr_dirty = 0;
+    const uint64_t allowed = PAGE_DIRTY | PAGE_STALE | PAGE_USED | PAGE_FREE;
+    uint32_t nr = 1u << order, used = 0;
     unsigned long flags;
-    bool ok = dirty == CHUNK_CLEAN || flush_stale(pg, dirty, nr);
 
+    if (hints.dirty != NO_PAGE && !flush_stale(pg, hints.dirty, nr)) {
+        spin_lock_irqsave(&heap_lock, flags);
+        free_pages_locked(page_frame(pg), order, hints);
+        spin_unlock_irqrestore(&heap_lock, flags);
+        return false;
+    }
     for (uint32_t i = 0; i < nr; i++) {
-        if (pg[i].refs & PAGE_DIRTY) {
-            nr_dirty++;
-            if (ok && !(memflags & MEMF_NO_SCRUB))
-                memset(page_to_virt(pg + i), 0, PAGE_SIZE);
-        }
-        if (!ok)
-            continue;
-        BUG_ON((pg[i].refs & ~(PAGE_DIRTY | PAGE_STALE | PAGE_FREE)) || pg[i].owner);
+        BUG_ON((pg[i].refs & ~allowed) || pg[i].owner);
+        if ((pg[i].refs & PAGE_DIRTY) && !(memflags & MEMF_NO_SCRUB))
+            memset(page_to_virt(pg + i), 0, PAGE_SIZE);
+        used += !!(pg[i].refs & PAGE_USED);
         pg[i].refs = 0;
         pg[i].type = 0;
         pg[i].next = pg[i].prev = 0;
     }
-    if (!nr_dirty && ok)
-        return true;
-    spin_lock_irqsave(&heap_lock, flags);
-    nodes[mfn_to_node(page_to_mfn(pg))]->dirty -= nr_dirty;
-    if (!ok)
-        free_pages_locked(page_frame(pg), order, dirty, nr_dirty);
-    spin_unlock_irqrestore(&heap_lock, flags);
-    return ok;
+    if (used)
+        __atomic_fetch_sub(&nodes[mfn_to_node(page_to_mfn(pg))]->used, used, __ATOMIC_RELAXED);
+    return true;
 }
 
 /* --- allocation --- */
@@ -308,7 +330,7 @@ static bool claims_allow(const struct domain *d, uint64_t nr)
     return total_free >= nr && total_free - nr >= others;
 }
 
-static struct page_info *take_pages(unsigned order, unsigned memflags, uint32_t *dirty)
+static struct page_info *take_pages(unsigned order, unsigned memflags, struct hints *hints)
 {
     unsigned bits = memflags >> 16, zone_max = NR_ZONES - 1, wanted = memflags & 0xff, o;
     bool scrubbed = order > MAX_DIRTY_ORDER && !(memflags & MEMF_NO_SCRUB);
@@ -325,7 +347,7 @@ static struct page_info *take_pages(unsigned order, unsigned memflags, uint32_t 
 
         if (!f)
             continue;
-        f = chunk_take(h, f, o, order, 0, dirty);
+        f = chunk_take(h, f, o, order, 0, hints);
         frame_page(f)->refs &= ~PAGE_FREE;
         h->free -= 1ULL << order;
         h->zone_free[frame_zone(f)] -= 1ULL << order;
@@ -338,7 +360,7 @@ static struct page_info *take_pages(unsigned order, unsigned memflags, uint32_t 
 /* Waits until idle CPUs have put back what they hold, and tries again: it may be just what is
  * missing. */
 static struct page_info *take_from_scrubbers(const struct domain *d, unsigned order,
-                                             unsigned memflags, uint32_t *dirty)
+                                             unsigned memflags, struct hints *hints)
 {
     struct page_info *pg = NULL;
 
@@ -351,7 +373,7 @@ static struct page_info *take_from_scrubbers(const struct domain *d, unsigned or
     }
     scrub_abort--;
     if (claims_allow(d, 1ULL << order))
-        pg = take_pages(order, memflags, dirty);
+        pg = take_pages(order, memflags, hints);
     spin_unlock_irq(&heap_lock);
     return pg;
 }
@@ -360,19 +382,19 @@ struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigne
 {
     struct page_info *pg = NULL;
     unsigned long flags;
-    uint32_t dirty;
+    struct hints hints;
     bool retry;
 
     if (order > HEAP_MAX_ORDER)
         return NULL;
     spin_lock_irqsave(&heap_lock, flags);
     if (claims_allow(d, 1ULL << order))
-        pg = take_pages(order, memflags, &dirty);
+        pg = take_pages(order, memflags, &hints);
     retry = !pg && scrubbing;
     spin_unlock_irqrestore(&heap_lock, flags);
     if (retry && local_irq_is_enabled())
-        pg = take_from_scrubbers(d, order, memflags, &dirty);
-    return pg && make_usable(pg, order, dirty, memflags) ? pg : NULL;
+        pg = take_from_scrubbers(d, order, memflags, &hints);
+    return pg && make_usable(pg, order, hints, memflags) ? pg : NULL;
 }
 
 struct page_info *heap_alloc(unsigned order, unsigned memflags)
@@ -389,11 +411,12 @@ void heap_free(struct page_info *pg, unsigned order)
     for (uint32_t i = 0; i < nr; i++) {
         BUG_ON((pg[i].refs & ~PAGE_STALE) || pg[i].owner);
         /* The first page becomes PAGE_FREE only under the lock, when it is on a list. */
-        pg[i].refs |= PAGE_DIRTY | (i ? PAGE_FREE : 0);
+        pg[i].refs |= PAGE_DIRTY | PAGE_USED | (i ? PAGE_FREE : 0);
         pg[i].type = 0;
     }
+    __atomic_fetch_add(&nodes[mfn_to_node(page_to_mfn(pg))]->used, nr, __ATOMIC_RELAXED);
     spin_lock_irqsave(&heap_lock, flags);
-    free_pages_locked(page_frame(pg), order, 0, nr);
+    free_pages_locked(page_frame(pg), order, (struct hints){0, 0});
     spin_unlock_irqrestore(&heap_lock, flags);
 }
 
@@ -412,12 +435,12 @@ void free_page_virt(void *va)
 
 /* --- idle scrubbing --- */
 
-/* A dirty piece off its list, of order *order, *dirty as in chunk_take(); NULL: all is clean. */
-static struct page_info *take_dirty_piece(unsigned *order, uint32_t *dirty)
+/* A piece with used pages off its list, of order *order; NULL: there are none. */
+static struct page_info *take_used_piece(unsigned *order, struct hints *hints)
 {
     for (unsigned n = 0; n < nr_nodes; n++) {
         struct node_heap *h = nodes[n];
-        uint32_t zones = h && h->dirty ? h->zones : 0;
+        uint32_t zones = h && READ_ONCE(h->used) ? h->zones : 0;
 
         for (; zones; zones &= ~(1u << fls_index(zones))) {
             unsigned z = fls_index(zones);
@@ -425,12 +448,12 @@ static struct page_info *take_dirty_piece(unsigned *order, uint32_t *dirty)
 
             for (; orders; orders &= orders - 1) {
                 unsigned o = ffs_index(orders);
-                uint32_t f = h->list[z][o].last;
+                uint32_t f = h->list[z][o].last, at = chunk_hints(frame_page(f)).used;
 
-                if (frame_page(f)->type == CHUNK_CLEAN)
+                if (at == NO_PAGE)
                     continue;
                 *order = min(o, (unsigned)SCRUB_PIECE_ORDER);
-                f = chunk_take(h, f, o, *order, frame_page(f)->type, dirty);
+                f = chunk_take(h, f, o, *order, at, hints);
                 frame_page(f)->refs &= ~PAGE_FREE;
                 return frame_page(f);
             }
@@ -439,13 +462,36 @@ static struct page_info *take_dirty_piece(unsigned *order, uint32_t *dirty)
     return NULL;
 }
 
+/* Scrubs the used pages of a piece until somebody needs this CPU or the memory. */
+static struct hints scrub_piece(struct page_info *pg, uint32_t nr, struct hints hints,
+                                uint32_t *done)
+{
+    struct hints left = {NO_PAGE, NO_PAGE};
+    bool stop = !flush_stale(pg, hints.used, nr);
+
+    for (uint32_t i = 0; i < nr; i++) {
+        stop = stop || softirq_pending(smp_processor_id()) || READ_ONCE(scrub_abort);
+        if (!stop && (pg[i].refs & PAGE_USED)) {
+            memset(page_to_virt(pg + i), 0, PAGE_SIZE);
+            pg[i].refs &= ~(PAGE_DIRTY | PAGE_STALE | PAGE_USED);
+            ++*done;
+        }
+        if ((pg[i].refs & PAGE_DIRTY) && left.dirty == NO_PAGE)
+            left.dirty = i;
+        if ((pg[i].refs & PAGE_USED) && left.used == NO_PAGE)
+            left.used = i;
+    }
+    return left;
+}
+
 bool heap_scrub_idle(void)
 {
-    unsigned order, node;
-    uint32_t i, nr, done = 0;
     struct page_info *pg;
+    struct hints hints;
+    unsigned order, node;
+    uint32_t done = 0;
 
-    if (!READ_ONCE(node0.dirty) && nr_nodes == 1)
+    if (!heap_scrub_pages())
         return false;
     /* If others are at the heap already, one more would only stand in their way. */
     local_irq_disable();
@@ -453,28 +499,19 @@ bool heap_scrub_idle(void)
         local_irq_enable();
         return false;
     }
-    pg = scrub_abort ? NULL : take_dirty_piece(&order, &i);
+    pg = scrub_abort ? NULL : take_used_piece(&order, &hints);
     if (pg)
         scrubbing += 1u << order;
     spin_unlock_irq(&heap_lock);
     if (!pg)
         return false;
 
-    nr = 1u << order;
-    if (flush_stale(pg, i, nr)) {
-        for (; i < nr && !softirq_pending(smp_processor_id()) && !READ_ONCE(scrub_abort); i++) {
-            if (!(pg[i].refs & PAGE_DIRTY))
-                continue;
-            memset(page_to_virt(pg + i), 0, PAGE_SIZE);
-            pg[i].refs &= ~(PAGE_DIRTY | PAGE_STALE);
-            done++;
-        }
-    }
+    hints = scrub_piece(pg, 1u << order, hints, &done);
     node = mfn_to_node(page_to_mfn(pg));
+    __atomic_fetch_sub(&nodes[node]->used, done, __ATOMIC_RELAXED);
     spin_lock_irq(&heap_lock);
-    scrubbing -= nr;
-    nodes[node]->dirty -= done;
-    chunk_join(node, page_frame(pg), order, i < nr ? i : CHUNK_CLEAN);
+    scrubbing -= 1u << order;
+    chunk_join(node, page_frame(pg), order, hints);
     spin_unlock_irq(&heap_lock);
     return true;
 }
@@ -509,6 +546,7 @@ static void add_run(uint32_t start, uint32_t end, unsigned node)
 void heap_add_range(mfn_t first, mfn_t last, unsigned node)
 {
     uint64_t f = max(mfn_x(first), (uint64_t)1), end = min(mfn_x(last), (uint64_t)UINT32_MAX);
+    uint64_t past = PAGE_DIRTY | (opt_bootscrub ? PAGE_USED : 0);
     struct node_heap *h;
     unsigned long flags;
 
@@ -544,10 +582,12 @@ void heap_add_range(mfn_t first, mfn_t last, unsigned node)
         while (f + (1ULL << order) > end)
             order--;
         for (uint32_t i = 0; i < 1u << order; i++)
-            *frame_page(f + i) = (struct page_info){.refs = PAGE_DIRTY | (i ? PAGE_FREE : 0)};
+            *frame_page(f + i) = (struct page_info){.refs = past | (i ? PAGE_FREE : 0)};
         h->total += 1ULL << order;
         total_pages += 1ULL << order;
-        free_pages_locked(f, order, 0, 1ULL << order);
+        if (opt_bootscrub)
+            h->used += 1ULL << order;
+        free_pages_locked(f, order, (struct hints){0, opt_bootscrub ? 0 : NO_PAGE});
         f += 1ULL << order;
     }
     spin_unlock_irqrestore(&heap_lock, flags);
@@ -621,7 +661,7 @@ uint64_t heap_scrub_pages(void)
 
     for (unsigned i = 0; i < nr_nodes; i++)
         if (nodes[i])
-            n += READ_ONCE(nodes[i]->dirty);
+            n += READ_ONCE(nodes[i]->used);
     return n;
 }
 

@@ -38,6 +38,7 @@ BUILD_BUG_ON(sizeof(struct page_info) != 32);
 #define PAGE_FREE        (1ULL << 60) /* in the heap */
 #define PAGE_DIRTY       (1ULL << 59) /* free: must be zeroed before it is used again */
 #define PAGE_STALE       (1ULL << 58) /* free: ... and TLBs be flushed, by tlb_stamp, before that */
+#define PAGE_USED        (1ULL << 55) /* free: was in use since boot (implies PAGE_DIRTY) */
 #define PAGE_HYP_BYTES   (1ULL << 57) /* hypervisor: first page of something xzalloc()ed */
 #define PAGE_ORDER_SHIFT 48           /* order, in the first page of a free chunk */
 #define PAGE_ORDER_MASK  (0x1fULL << PAGE_ORDER_SHIFT)
@@ -76,6 +77,7 @@ static __always_inline struct page_info *virt_to_page(const void *va)
 #define MEMF_BITS(b)     ((unsigned)(b) << 16) /* address below 2^b; 0: anywhere */
 #define MEMF_NO_REFCOUNT (1u << 10)            /* domain page listed but not counted in tot_pages */
 #define MEMF_NO_SCRUB    (1u << 11) /* contents are whatever (boot; overwritten at once) */
+extern bool opt_bootscrub;          /* idle CPUs also zero what has been free since boot */
 void heap_init(void);
 /* Gives [start, end) to the heap.  Boot, memory hot-add. */
 void heap_add_range(mfn_t start, mfn_t end, unsigned node);
@@ -92,7 +94,7 @@ uint64_t heap_total_pages(void);
 uint64_t heap_free_pages_node(unsigned node, unsigned min_bits, unsigned max_bits);
 uint64_t heap_total_pages_node(unsigned node);
 uint64_t heap_outstanding_claims(void);
-/* Free pages that wait to be zeroed (part of heap_free_pages()). */
+/* Free pages that idle CPUs will zero (part of heap_free_pages()). */
 uint64_t heap_scrub_pages(void);
 /* Idle CPUs call it: zeroes a few free pages; false: nothing is left to do.  Returns early if a
  * softirq is pending.  Interrupts on, no lock held. */
