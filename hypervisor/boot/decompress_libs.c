@@ -10,20 +10,23 @@
 
 static enum payload_result unpack_xz(struct payload_job *j)
 {
-    uint64_t limit = UINT64_MAX;
-    size_t in_pos = 0;
+    lzma_stream z = LZMA_STREAM_INIT;
+    lzma_ret ret = lzma_stream_decoder(&z, UINT64_MAX, 0);
 
-    switch (lzma_stream_buffer_decode(&limit, 0, NULL, j->in, &in_pos, j->in_len, j->out,
-                                      &j->out_len, j->out_max)) {
-    case LZMA_OK:
+    z.next_in = j->in;
+    z.avail_in = j->in_len;
+    z.next_out = j->out;
+    z.avail_out = j->out_max;
+    while (ret == LZMA_OK)
+        ret = lzma_code(&z, LZMA_FINISH);
+    j->out_len = z.total_out;
+    lzma_end(&z);
+    if (ret == LZMA_STREAM_END)
         return PAYLOAD_OK;
-    case LZMA_MEM_ERROR:
+    if (ret == LZMA_MEM_ERROR)
         return PAYLOAD_NO_MEMORY;
-    case LZMA_BUF_ERROR: /* the output is full; truncated input is a data error */
-        return PAYLOAD_TOO_LONG;
-    default:
-        return PAYLOAD_DAMAGED;
-    }
+    /* No progress: for want of room, or of input. */
+    return ret == LZMA_BUF_ERROR && !z.avail_out ? PAYLOAD_TOO_LONG : PAYLOAD_DAMAGED;
 }
 
 static enum payload_result unpack_gzip(struct payload_job *j)

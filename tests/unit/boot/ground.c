@@ -10,7 +10,7 @@
 #include "kernel/panic.h"
 
 struct console_threshold console_loglvl, console_guest_loglvl;
-bool opt_console_timestamps, opt_guest_output, opt_noreboot;
+bool opt_console_timestamps, opt_guest_output, opt_noreboot, opt_bootscrub;
 unsigned long opt_conring_size;
 char *boot_test_memory;
 char ground_printed[4096];
