@@ -289,14 +289,16 @@ class Shell:
         word = f"s{Shell.count}e"
         answer = word + "42\n"
         deadline = time.monotonic() + timeout * PATIENCE
+        pause = 0.4
         while True:
             # Nothing can be said of the echo yet: wait for what only the answer holds.
             self.machine.qemu.send(f"\nPS1= PS2=; stty -onlcr; echo {word}$((6*7))\n")
             try:
                 found = self.machine.wait_for(f"{answer}|{unless}" if unless else answer,
-                                              2 / PATIENCE, "the shell")
+                                              pause / PATIENCE, "the shell")
                 break
             except TimedOut:
+                pause = min(pause * 1.5, 3)
                 if time.monotonic() > deadline:
                     raise
         if found.group(0) != answer:

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""What the system tests share: machines that are booted once and serve many tests.
+
+    dom0      the shell of a dom0 on the ordinary machine (2 CPUs, 3 GB, QEMU's oldest CPU). After
+              each test every guest is destroyed; when a test has brought the machine down, the
+              next one gets a new machine, so that one fault costs one test.
+    guests    creates guests there: tiny ones, that do nothing (tiny.S), and Debian's kernel
+    linux     a Debian guest of 2 VCPUs, for tests that leave it as they found it: it alone
+              survives from test to test, since booting one takes seconds
+
+HYPERVISOR=stock runs everything on Debian's Xen, to see that a test is right about its peer;
+tests marked hospes_only are left out there. Logs of all consoles are in build/test/.
+"""
+import os
+import subprocess
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "dom0"))
+import machine  # noqa: E402
+from machine import Died, Machine, Trouble, build  # noqa: E402
+
+LOGS = os.path.join(build.TOP, "build", "test")
+SHARED = "shared"
+GIVE_UP_AFTER = 4  # machines lost in one module: the rest of it would only take time
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "hospes_only: not something stock Xen does, or does so")
+
+
+def pytest_collection_modifyitems(items):
+    if machine.is_stock(machine.hypervisor_image()):
+        skip = pytest.mark.skip(reason="not on stock Xen")
+        for item in items:
+            if "hospes_only" in item.keywords:
+                item.add_marker(skip)
+
+
+class Stable:
+    """One machine that is booted when first asked for, and again when it has died."""
+
+    def __init__(self, name, **options):
+        self.name, self.options = name, options
+        self.machine = self.dom0 = None
+        self.boots = 0
+
+    def get(self):
+        if self.dom0 and not self.well():
+            self.close()
+        if not self.dom0:
+            if self.boots >= GIVE_UP_AFTER:
+                pytest.fail(f"the machine {self.name} was lost {self.boots} times; not again")
+            self.boots += 1
+            log = os.path.join(LOGS, f"{self.name}.{self.boots}.log")
+            self.machine = Machine(log=log, **self.options)
+            try:
+                self.dom0 = self.machine.boot_dom0()
+            except Exception:
+                self.machine.close()
+                raise
+        return self.dom0
+
+    def well(self):
+        try:
+            self.machine._at = len(self.machine.text)
+            self.dom0.take_over(15)
+            return self.machine.alive()
+        except Trouble:
+            return False
+
+    def tidy(self, failed):
+        """Leave nothing behind for the next test, the shared guest excepted if all went well."""
+        if not self.dom0:
+            return
+        try:
+            self.machine.check_alive()
+            rows = self.dom0.sh("xl list | sed 1,2d").splitlines()
+            for name, domid in (row.split()[:2] for row in rows):
+                if name != SHARED or failed:
+                    self.dom0.run(f"xl destroy {domid}")
+        except Trouble:
+            self.close()
+
+    def close(self):
+        if self.machine:
+            self.machine.close()
+        self.machine = self.dom0 = None
+
+
+@pytest.fixture(scope="session")
+def built():
+    """The images, and what tests add to them: an archive to go behind dom0's image."""
+    os.makedirs(LOGS, exist_ok=True)
+    subprocess.run([os.path.join(build.HERE, "build.py")], check=True)
+    tiny = os.path.join(LOGS, "tiny")
+    subprocess.run(["gcc", "-fno-pic", "-static", "-no-pie", "-nostdlib", "-o", tiny,
+                    "-Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments",
+                    "-Wl,-T," + os.path.join(HERE, "tiny.lds"), os.path.join(HERE, "tiny.S")],
+                   check=True)
+    image = build.Image()
+    image.add_file("boot/tiny", tiny)
+    # The same kernel, unpacked beforehand: an emulated xz costs each create five seconds.
+    image.add_file("boot/vmlinux", os.path.join(build.OUT, "vmlinux"))
+    image.add("etc/xen/tiny.cfg", b'type = "pv"\nkernel = "/boot/tiny"\nmemory = 32\n')
+    image.add("etc/xen/linux.cfg", b'type = "pv"\nkernel = "/boot/vmlinux"\n'
+              b'ramdisk = "/boot/guest.img"\nextra = "console=hvc0 quiet"\nmemory = 128\n')
+    path = os.path.join(LOGS, "extra.img")
+    with open(path, "wb") as file:
+        image.write(file)
+    return path
+
+
+@pytest.fixture(scope="session")
+def ordinary(built):
+    stable = Stable("ordinary", extra=[built])
+    yield stable
+    stable.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    if report.when == "call":
+        item.failed_itself = report.failed
+
+
+@pytest.fixture
+def dom0(ordinary, request):
+    yield ordinary.get()
+    ordinary.tidy(getattr(request.node, "failed_itself", True))
+
+
+class Guests:
+    """Creates guests over a dom0's shell."""
+
+    def __init__(self, dom0):
+        self.dom0 = dom0
+
+    def create(self, name, config, *settings, flags=""):
+        extra = " ".join(f"'{setting}'" for setting in (f'name="{name}"',) + settings)
+        self.dom0.sh(f"xl create -q {flags} /etc/xen/{config}.cfg {extra}", 180)
+        return self.dom0.domid(name)
+
+    def tiny(self, name, *settings, flags=""):
+        return self.create(name, "tiny", *settings, flags=flags)
+
+    def linux(self, name, *settings, flags=""):
+        return self.create(name, "linux", *settings, flags=flags)
+
+    def row(self, name):
+        """The line of `xl list` of a guest: name, id, memory, VCPUs, state, seconds."""
+        for line in self.dom0.sh("xl list").splitlines()[1:]:
+            words = line.split()
+            if words[0] == name:
+                return words
+        return None
+
+
+@pytest.fixture
+def guests(dom0):
+    return Guests(dom0)
+
+
+@pytest.fixture
+def linux(dom0, guests):
+    """The name of a Debian guest with 2 VCPUs and 192 MB."""
+    if not guests.row(SHARED):
+        guests.linux(SHARED, "memory=192", "maxmem=192", "vcpus=2")
+    return SHARED
