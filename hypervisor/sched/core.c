@@ -339,14 +339,14 @@ static void slice_over(void *data)
     raise_softirq(SOFTIRQ_SCHEDULE);
 }
 
-static struct vcpu *choose_next(struct sched_cpu *p, struct vcpu *prev, s_time_t now)
+static struct vcpu *choose_next(struct sched_cpu *p, struct vcpu *prev, bool runnable, s_time_t now)
 {
     struct vcpu *ran = is_idle_vcpu(prev) ? NULL : prev, *next;
     s_time_t slice = 0;
 
-    next = scheduler->pick_next(p->cpu, now, ran, p->since, &slice);
+    next = scheduler->pick_next(p->cpu, now, ran, runnable, p->since, &slice);
     if (!next && scheduler->steal(p->cpu, now))
-        next = scheduler->pick_next(p->cpu, now, NULL, now, &slice);
+        next = scheduler->pick_next(p->cpu, now, NULL, false, now, &slice);
     if (next && slice)
         sched_set_slice(p, now + slice);
     else if (p->slice_end != S_TIME_NEVER)
@@ -360,10 +360,14 @@ static void schedule(void)
     struct sched_cpu *p = &this_cpu(sched_cpu);
     struct vcpu *prev = current, *next;
     s_time_t now;
+    bool runnable;
 
     spin_lock_irq(&p->lock);
     now = NOW();
-    next = choose_next(p, prev, now);
+    /* Asked once: being queued and the runstate must agree, while others change the flags.  Who
+     * does so comes to vcpu_wake() or vcpu_sleep_nosync() next, and waits there for the lock. */
+    runnable = prev == p->idle || vcpu_runnable(prev);
+    next = choose_next(p, prev, runnable, now);
     p->since = now;
     if (next == p->idle)
         cpumask_set_cpu(p->cpu, &sched_idle_cpus);
@@ -373,10 +377,7 @@ static void schedule(void)
         spin_unlock_irq(&p->lock);
         return;
     }
-    if (prev == p->idle || vcpu_runnable(prev))
-        set_runstate(prev, RUNSTATE_runnable, now);
-    else
-        set_runstate(prev, sleeping_state(prev), now);
+    set_runstate(prev, runnable ? RUNSTATE_runnable : sleeping_state(prev), now);
     set_runstate(next, RUNSTATE_running, now);
     p->curr = next;
     p->switches++;

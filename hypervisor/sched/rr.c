@@ -250,8 +250,8 @@ static struct rr_vcpu *first_of(const struct rr_cpu *rc, s_time_t now)
     return now - waits->since > round_length(rc) ? waits : urgent;
 }
 
-static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, s_time_t since,
-                              s_time_t *slice)
+static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, bool queue_prev,
+                              s_time_t since, s_time_t *slice)
 {
     struct rr_cpu *rc = &per_cpu(rr_cpu, cpu);
     struct rr_vcpu *rv;
@@ -261,7 +261,7 @@ static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, s_t
         /* Who runs alone owes nobody the time. */
         rv->left = max(rv->left - (now - since), -turn_length(prev));
         rv->since = now;
-        if (vcpu_runnable(prev))
+        if (queue_prev)
             enqueue(rc, rv, now);
         rv->yields = false;
     }

@@ -92,10 +92,11 @@ struct scheduler {
     void (*yield)(struct vcpu *v);
     /*
      * Next to run on this CPU, taken off the queue, or NULL: idle; and for how long at most (ns; 0:
-     * no limit).  prev ran since `since`; if it is still runnable, it is queued or chosen again.
+     * no limit).  prev (NULL: idle) ran since `since`; if it is to be queued it is a candidate, too.
+     * Whether it is still runnable is not the scheduler's to ask: that changes at any time.
      */
-    struct vcpu *(*pick_next)(unsigned cpu, s_time_t now, struct vcpu *prev, s_time_t since,
-                              s_time_t *slice);
+    struct vcpu *(*pick_next)(unsigned cpu, s_time_t now, struct vcpu *prev, bool queue_prev,
+                              s_time_t since, s_time_t *slice);
     /* Nothing is queued here: a vcpu queued elsewhere that may run on cpu, by sched_pull(), which
      * is queued on cpu then; false: none. */
     bool (*steal)(unsigned cpu, s_time_t now);
