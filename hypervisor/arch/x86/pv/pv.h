@@ -76,6 +76,12 @@ void dom0_construct(const struct boot_module *kernel, const struct boot_module *
 /* The stack of stack_switch; -EINVAL if frames on it could reach the hypervisor. */
 int pv_set_kernel_stack(struct vcpu *v, unsigned long ss, unsigned long sp);
 
+/* --- smap.c --- */
+/* The fault is an emulator's misreading of SMAP: the guest may try again.  Interrupts off. */
+bool pv_smap_fault(unsigned long addr, uint32_t error);
+/* On the way to a guest with cpu_info()->flags set. */
+void pv_smap_resume(void);
+
 /* --- from entry.S --- */
 void do_exception(struct cpu_user_regs *regs);
 bool pv_exit_work(struct cpu_user_regs *regs);

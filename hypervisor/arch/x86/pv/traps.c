@@ -78,6 +78,8 @@ static void guest_page_fault(struct cpu_user_regs *regs)
     unsigned long addr = read_cr2();
     uint32_t error = regs->error_code;
 
+    if (unlikely(!(error & PFEC_USER)) && pv_smap_fault(addr, error))
+        return;
     local_irq_enable();
     if (unlikely(error & PFEC_RESERVED)) {
         domain_crash(v->domain, "reserved bit set in a page table at %#lx", addr);
@@ -229,6 +231,8 @@ bool pv_exit_work(struct cpu_user_regs *regs)
             pv_bounce(regs, v->arch.pv.event_callback, 0, BOUNCE_MASK);
             continue;
         }
+        if (unlikely(cpu_info()->flags))
+            pv_smap_resume();
         return sysret_will_do(regs);
     }
 }
