@@ -6,14 +6,9 @@
 #define SAMPLES 24
 #define TRIES   5
 
-/* The counter read between two readings of the reference, as close together as it came. */
-struct sample {
-    uint64_t counter, ref, width;
-};
-
-static struct sample sample_best(uint64_t (*counter)(void), const struct ref_clock *ref)
+struct clock_sample sample_best(uint64_t (*counter)(void), const struct ref_clock *ref)
 {
-    struct sample best = {.width = ~0ULL};
+    struct clock_sample best = {.width = ~0ULL};
 
     for (unsigned i = 0; i < SAMPLES; i++) {
         uint64_t before = counter();
@@ -21,7 +16,7 @@ static struct sample sample_best(uint64_t (*counter)(void), const struct ref_clo
         uint64_t width = counter() - before;
 
         if (width < best.width)
-            best = (struct sample){.counter = before + width / 2, .ref = r, .width = width};
+            best = (struct clock_sample){.counter = before + width / 2, .ref = r, .width = width};
     }
     return best;
 }
@@ -50,7 +45,7 @@ uint64_t measure_hz(uint64_t (*counter)(void), const struct ref_clock *ref, unsi
 
     *ppm_x10 = ~0u;
     for (unsigned i = 0; i<TRIES && * ppm_x10> 100; i++) {
-        struct sample a = sample_best(counter, ref), b;
+        struct clock_sample a = sample_best(counter, ref), b;
         uint64_t dc, dr, err;
 
         if (!wait_ref(ref, ref->hz * window_ms[i] / 1000))

@@ -2,8 +2,9 @@
 /* The machine's own clocks: HPET, ACPI PM timer, and the PIT, which only serves to calibrate. */
 #include "private.h"
 #include "arch/x86/acpi/acpi.h"
+#include "boot/cmdline.h"
 #include "kernel/console.h"
-#include "kernel/lock.h"
+#include "lib/string.h"
 #include "mm/mm.h"
 #include <asm/io.h>
 
@@ -109,10 +110,16 @@ static bool ticks(void)
 
 const struct ref_clock *platform_clock_init(void)
 {
-    static bool (*const candidates[])(void) = {hpet_init, pmtmr_init, pit_init};
+    static const struct {
+        const char *opt; /* as in clocksource= */
+        bool (*init)(void);
+    } candidates[] = {{"hpet", hpet_init}, {"acpi", pmtmr_init}, {"pit", pit_init}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(candidates); i++)
-        if (candidates[i]() && ticks())
+        if (!strcmp(opt_clocksource, candidates[i].opt) && candidates[i].init() && ticks())
+            return &clock;
+    for (unsigned i = 0; i < ARRAY_SIZE(candidates); i++)
+        if (candidates[i].init() && ticks())
             return &clock;
     return NULL;
 }

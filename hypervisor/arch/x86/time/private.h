@@ -45,6 +45,13 @@ struct ref_clock {
     bool calibration_only; /* wraps too soon to keep time by */
 };
 
+/* A counter, and the reference at the same time, within width ticks of the counter. */
+struct clock_sample {
+    uint64_t counter, ref, width;
+};
+/* The best of many readings: an emulated CPU may lose its processor between any two. */
+struct clock_sample sample_best(uint64_t (*counter)(void), const struct ref_clock *ref);
+
 /*
  * Measures hz of a counter (the TSC, the APIC timer) against another, whose frequency is known.
  * Any of the reads may take long at any time (an emulated CPU may lose its processor), so each

@@ -2,6 +2,7 @@
 /* Whether the TSCs can be trusted, and what is done if not.  See time.c. */
 #include "private.h"
 #include "arch/api/arch_time.h"
+#include "boot/cmdline.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
 #include "kernel/keyhandler.h"
@@ -169,8 +170,12 @@ static void dump_time(unsigned char key)
 
 void time_check_sync(void)
 {
+    bool believe = !strcmp(opt_tsc, "reliable") || !strcmp(opt_tsc, "stable:socket");
+
+    if (!strcmp(opt_tsc, "unstable"))
+        lose_trust("the command line says so");
     step.wanted = cpumask_weight(&cpu_online_map);
-    if (step.wanted > 1) {
+    if (trusted && !believe && step.wanted > 1) {
         on_selected_cpus(&cpu_online_map, check_step, NULL);
         if (step.warp) {
             lose_trust("not in step across CPUs");
@@ -178,7 +183,7 @@ void time_check_sync(void)
         }
     }
     printk(KERN_INFO "TSC: %s (%lu readings, back by %lu ticks at most)\n",
-           trusted ? "in step across CPUs: guests read it without a trap" : "not in step",
+           trusted ? "in step across CPUs: guests read it without a trap" : "not trusted",
            (unsigned long)step.rounds, (unsigned long)step.warp);
     keyhandler_register('t', dump_time, "time: TSC, system time of each CPU");
     timer_init(&check_timer, check, NULL, smp_processor_id());

@@ -86,6 +86,7 @@ static uint64_t read_tsc(void)
 
 void time_init(void)
 {
+    struct clock_sample start;
     unsigned ppm_x10;
     uint64_t hz;
 
@@ -98,9 +99,10 @@ void time_init(void)
     hz = round_hz(hz, ppm_x10);
     cpu_khz = (hz + 500) / 1000;
     platform_scale = scale_for_hz(platform->hz);
-    platform_last = platform->read();
     boot_base.scale = scale_for_hz(hz);
-    boot_base.tsc = rdtsc_ordered();
+    start = sample_best(read_tsc, platform);
+    platform_last = start.ref;
+    boot_base.tsc = start.counter;
     printk(KERN_INFO "TSC: %u.%03u MHz by the %s, within %u.%u ppm\n", cpu_khz / 1000,
            cpu_khz % 1000, platform->name, ppm_x10 / 10, ppm_x10 % 10);
     apic_timer_init();
