@@ -47,8 +47,8 @@ static size_t ring_get(struct char_ring *r, char *buf, size_t n)
 
 static void say_where(void)
 {
-    printk("Input goes to %s now (three times Ctrl-A switches)\n",
-           input.to_dom0 ? "dom0" : "the hypervisor: h lists the keys");
+    printk("Input goes to %s (three times Ctrl-A switches)\n",
+           input.to_dom0 ? "dom0 now" : "the hypervisor now, h lists its keys");
 }
 
 static void input_work(void *unused)
