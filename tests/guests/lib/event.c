@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/* Two-level events, clocks and waiting. */
+#include "guest.h"
+
+volatile u64 event_count[4096];
+
+static bool test_and_clear(volatile xen_ulong_t *words, unsigned port)
+{
+    u64 bit = 1UL << (port & 63);
+
+    return __atomic_fetch_and(&words[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit;
+}
+
+void event_loop(void)
+{
+    vcpu_info_t *vi = vcpu_info();
+
+    do {
+        vi->evtchn_upcall_pending = 0;
+        u64 sel = __atomic_exchange_n(&vi->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
+
+        for (; sel; sel &= sel - 1) {
+            unsigned word = __builtin_ctzl(sel);
+            u64 ready = shared_info->evtchn_pending[word] & ~shared_info->evtchn_mask[word];
+
+            for (; ready; ready &= ready - 1) {
+                unsigned port = word * 64 + __builtin_ctzl(ready);
+
+                if (test_and_clear(shared_info->evtchn_pending, port))
+                    event_count[port]++;
+            }
+        }
+    } while (vi->evtchn_upcall_pending);
+}
+
+long evtchn(unsigned cmd, void *arg)
+{
+    return HC2(event_channel_op, cmd, arg);
+}
+
+void unmask_port(unsigned port)
+{
+    struct evtchn_unmask u = {.port = port};
+
+    CHECK_EQ(evtchn(EVTCHNOP_unmask, &u), 0);
+}
+
+void mask_port(unsigned port)
+{
+    __atomic_fetch_or(&shared_info->evtchn_mask[port / 64], 1UL << (port & 63), __ATOMIC_SEQ_CST);
+}
+
+bool port_pending(unsigned port)
+{
+    return shared_info->evtchn_pending[port / 64] >> (port & 63) & 1;
+}
+
+void clear_port(unsigned port)
+{
+    test_and_clear(shared_info->evtchn_pending, port);
+}
+
+void events_off(void)
+{
+    vcpu_info()->evtchn_upcall_mask = 1;
+    barrier();
+}
+
+void events_on(void)
+{
+    barrier();
+    vcpu_info()->evtchn_upcall_mask = 0;
+    barrier();
+    if (vcpu_info()->evtchn_upcall_pending)
+        HC2(sched_op, SCHEDOP_yield, 0); /* any call delivers on its way back */
+}
+
+unsigned bind_ipi(void)
+{
+    struct evtchn_bind_ipi b = {.vcpu = this_cpu()->id};
+
+    REQUIRE_EQ(evtchn(EVTCHNOP_bind_ipi, &b), 0);
+    return b.port;
+}
+
+unsigned bind_virq(unsigned virq)
+{
+    struct evtchn_bind_virq b = {.virq = virq, .vcpu = this_cpu()->id};
+
+    REQUIRE_EQ(evtchn(EVTCHNOP_bind_virq, &b), 0);
+    return b.port;
+}
+
+void close_port(unsigned port)
+{
+    struct evtchn_close c = {.port = port};
+
+    CHECK_EQ(evtchn(EVTCHNOP_close, &c), 0);
+    mask_port(port);
+    clear_port(port);
+}
+
+bool wait_count(volatile u64 *counter, u64 old, unsigned ms)
+{
+    u64 end = now() + ms * 1000000UL;
+
+    while (*counter == old)
+        if (now() > end)
+            return false;
+        else
+            HC2(sched_op, SCHEDOP_yield, 0);
+    return true;
+}
+
+u64 now(void)
+{
+    volatile struct vcpu_time_info *t = &vcpu_info()->time;
+    u64 ns, delta;
+    u32 version;
+
+    do {
+        version = t->version;
+        barrier();
+        delta = rdtsc_() - t->tsc_timestamp;
+        delta = t->tsc_shift >= 0 ? delta << t->tsc_shift : delta >> -t->tsc_shift;
+        ns = t->system_time + (u64)(((unsigned __int128)delta * t->tsc_to_system_mul) >> 32);
+        barrier();
+    } while ((version & 1) || version != t->version);
+    return ns;
+}
+
+void sleep_ms(unsigned ms)
+{
+    struct sched_poll p = {.timeout = now() + ms * 1000000UL};
+
+    HC2(sched_op, SCHEDOP_poll, &p);
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A tiny paravirtual kernel whose only program is a list of tests of the hypervisor below it.
+ *
+ * A test is TEST(name) { ... } anywhere in tests/guests; the command line chooses which to run, by
+ * name or by the beginning of names ("trap", "grant_copy"), and each ends in a line of output
+ *
+ *     TEST name: PASS        or FAIL, or SKIP and a reason
+ *
+ * A test that cannot survive, because what it does has to end the guest, is DEATH(name): it runs
+ * only when named in full, says "TEST name: DYING", and if it comes back, that is a failure.
+ *
+ * Every test leaves things as it found them: the runner clears hooks and pending traps, but tables
+ * and ports are the test's to tidy. CHECK goes on after a failure, REQUIRE leaves the test.
+ */
+#pragma once
+#include "lib/compiler.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "lib/types.h"
+#include "layout.h"
+#include <xen/xen.h>
+#include <xen/callback.h>
+#include <xen/event_channel.h>
+#include <xen/features.h>
+#include <xen/grant_table.h>
+#include <xen/memory.h>
+#include <xen/nmi.h>
+#include <xen/physdev.h>
+#include <xen/sched.h>
+#include <xen/vcpu.h>
+#include <xen/version.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+/* --- what entries make (start.S) --- */
+struct frame {
+    u64 r15, r14, r13, r12, rbp, rbx, r9, r8, r10, rdi, rsi, rdx;
+    u64 rax, r11, rcx;
+    union {
+        struct {
+            u32 error, vector;
+        };
+        u64 flags; /* on the way back: VGCF_* */
+    };
+    u64 rip, cs, rflags, rsp, ss;
+};
+
+struct point {
+    u64 regs[8];
+};
+int save_point(struct point *p) __attribute__((returns_twice));
+void go_back(struct point *p, int value) __noreturn;
+void resume_frame(struct frame *f) __noreturn;
+
+#define MAX_CPUS 2
+struct cpu {
+    unsigned id;
+    volatile bool armed;    /* a trap goes back to `catch` */
+    volatile bool in_user;  /* a trap from user mode goes back to `user_back` */
+    struct point catch, user_back;
+    struct frame trap; /* the last that was caught */
+    u64 cr2;
+    u8 saved_mask; /* as that frame had it */
+    u64 traps[260]; /* counts */
+    void (*volatile work)(unsigned long);
+    unsigned long work_arg;
+    volatile bool busy;
+};
+struct cpu *this_cpu(void);
+extern struct cpu cpus[MAX_CPUS];
+
+/* A hook sees a trap first; true: dealt with, resume the frame as it is now. */
+typedef bool hook_fn(struct frame *f);
+extern hook_fn *hooks[260];
+
+/* --- tests --- */
+struct test {
+    const char *name;
+    void (*run)(void);
+    u64 death;
+};
+#define TEST_(n, d)                                                                                \
+    static void test_##n(void);                                                                    \
+    static const struct test info_##n = {#n, test_##n, d};                                         \
+    static const struct test *const ptr_##n __section("tests") = &info_##n;                        \
+    static void test_##n(void)
+#define TEST(n)  TEST_(n, 0)
+#define DEATH(n) TEST_(n, 1)
+
+void say(const char *fmt, ...) __printf(1, 2);
+void fail(const char *file, int line, const char *fmt, ...) __printf(3, 4);
+void leave_test(void) __noreturn;
+void skip(const char *why) __noreturn;
+void die(const char *fmt, ...) __printf(1, 2) __noreturn;
+
+#define CHECK(c)                                                                                   \
+    ({                                                                                             \
+        bool ok_ = (c);                                                                            \
+        if (!ok_)                                                                                  \
+            fail(__FILE__, __LINE__, "%s", #c);                                                    \
+        ok_;                                                                                       \
+    })
+#define CHECK_EQ(a, b)                                                                             \
+    ({                                                                                             \
+        long a_ = (long)(a), b_ = (long)(b);                                                       \
+        if (a_ != b_)                                                                              \
+            fail(__FILE__, __LINE__, "%s is %ld (%#lx), not %ld (%#lx)", #a, a_,                   \
+                 (unsigned long)a_, b_, (unsigned long)b_);                                        \
+        a_ == b_;                                                                                  \
+    })
+/* Refused, with whatever errno. */
+#define CHECK_REFUSED(a)                                                                           \
+    ({                                                                                             \
+        long a_ = (long)(a);                                                                       \
+        if (a_ >= 0 || a_ < -4095)                                                                 \
+            fail(__FILE__, __LINE__, "%s is %ld (%#lx), not an error", #a, a_, (unsigned long)a_); \
+        a_ < 0;                                                                                    \
+    })
+#define REQUIRE(c)                                                                                 \
+    do {                                                                                           \
+        if (!CHECK(c))                                                                             \
+            leave_test();                                                                          \
+    } while (0)
+#define REQUIRE_EQ(a, b)                                                                           \
+    do {                                                                                           \
+        if (!CHECK_EQ(a, b))                                                                       \
+            leave_test();                                                                          \
+    } while (0)
+
+/* The vector of the trap that `stmt` raises, or NO_TRAP; the frame is in this_cpu()->trap. */
+#define NO_TRAP (-1)
+#define CAUGHT(stmt)                                                                               \
+    ({                                                                                             \
+        struct cpu *cpu_ = this_cpu();                                                             \
+        int vec_ = save_point(&cpu_->catch);                                                       \
+        if (!vec_) {                                                                               \
+            cpu_->armed = true;                                                                    \
+            stmt;                                                                                  \
+            barrier();                                                                             \
+            cpu_->armed = false;                                                                   \
+        }                                                                                          \
+        vec_ - 1;                                                                                  \
+    })
+
+/* The address of the instruction that is to trap, for the macro that runs it. */
+extern u64 trap_at;
+#define AT(text, ...)                                                                              \
+    __asm__ volatile("movq $77f, trap_at(%%rip)\n77: " text ::__VA_ARGS__ : "memory", "cc")
+
+#define VEC_DE 0
+#define VEC_DB 1
+#define VEC_NMI 2
+#define VEC_BP 3
+#define VEC_OF 4
+#define VEC_UD 6
+#define VEC_NM 7
+#define VEC_NP 11
+#define VEC_SS 12
+#define VEC_GP 13
+#define VEC_PF 14
+#define VEC_MF 16
+#define VEC_AC 17
+#define VEC_XM 19
+
+/* --- hypercalls --- */
+#ifdef HYPERCALL_PAGE
+extern u8 hypercall_page[];
+#endif
+
+static inline long hypercall(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+    register u64 r10 __asm__("r10") = d;
+    register u64 r8 __asm__("r8") = e;
+    long ret;
+
+    __asm__ volatile("syscall"
+                     : "=a"(ret), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
+                     : "0"(nr)
+                     : "rcx", "r11", "memory");
+    return ret;
+}
+
+#ifdef HYPERCALL_PAGE
+/* Through the page where a number has an entry; numbers that do not exist go as above. */
+static inline long page_call(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+    register u64 r10 __asm__("r10") = d;
+    register u64 r8 __asm__("r8") = e;
+    u64 ret = (u64)hypercall_page + nr * 32;
+
+    __asm__ volatile("call *%%rax"
+                     : "+a"(ret), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
+                     :
+                     : "rcx", "r11", "memory");
+    return ret;
+}
+#define call_ page_call
+#else
+#define call_ hypercall
+#endif
+
+#define HC5(n, a, b, c, d, e) call_(__HYPERVISOR_##n, (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e))
+#define HC4(n, a, b, c, d) HC5(n, a, b, c, d, 0)
+#define HC3(n, a, b, c)    HC4(n, a, b, c, 0)
+#define HC2(n, a, b)       HC3(n, a, b, 0)
+#define HC1(n, a)          HC2(n, a, 0)
+
+/* --- the domain --- */
+extern start_info_t *start_info;
+extern shared_info_t *shared_info;
+extern struct start_info boot_info; /* a copy of the first, as it was at the start */
+bool is_dom0(void);
+vcpu_info_t *vcpu_info(void);
+const char *cmdline_value(const char *key);
+
+/* --- memory (mm.c) --- */
+#define PTE_P    0x1UL
+#define PTE_W    0x2UL
+#define PTE_U    0x4UL
+#define PTE_PWT  0x8UL
+#define PTE_PCD  0x10UL
+#define PTE_A    0x20UL
+#define PTE_D    0x40UL
+#define PTE_PSE  0x80UL
+#define PTE_PAT  0x80UL
+#define PTE_G    0x100UL
+#define PTE_NX   (1UL << 63)
+#define PTE_MFN  0x000ffffffffff000UL
+#define PTE_RW_  (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
+#define PTE_RO_  (PTE_P | PTE_U | PTE_A)
+#define PTE_TAB  (PTE_P | PTE_W | PTE_U | PTE_A)
+
+void *page_alloc(void); /* zeroed, writable, below VIRT_BASE + some MB */
+void page_free(void *page);
+u64 *p2m(void);
+u64 pfn_of(const void *va);
+u64 mfn_of(const void *va);
+void *va_of_mfn(u64 mfn); /* a boot-mapped page */
+u64 maddr_of(const void *p);
+u64 *entry_of(u64 va, unsigned level); /* in the kernel's tables, level 1..4; NULL */
+long update_va(u64 va, u64 pte);       /* update_va_mapping with INVLPG */
+long mmu_update_one(u64 ptr, u64 val);
+long mmuext(unsigned cmd, u64 mfn_or_va);
+long mmuext2(unsigned cmd, u64 arg1, u64 arg2);
+void set_ro(void *page);
+void set_rw(void *page);
+/* Maps val (a whole pte) at va, making tables on the way; frees nothing. */
+void map_at(u64 va, u64 pte);
+u64 root_mfn(void); /* the kernel's L4 */
+#define SPARE_VA 0x600000000000UL /* nobody's: L4 slot 192 */
+/* A page that is a table of nothing, mapped read-only: not yet pinned. */
+void *table_alloc(void);
+void table_free(void *page);
+
+/* --- user mode (user.c) --- */
+#define USER_CODE  0x400000UL
+#define USER_DATA  0x410000UL
+#define USER_STACK 0x420000UL /* its page; rsp starts at the end */
+void user_init(void);
+extern u8 *user_code_page, *user_data_page, *user_stack_page;
+extern u64 *user_l4;
+/* A frame that runs `code` (copied in) in user mode. */
+void user_frame(struct frame *f, const void *code, size_t size);
+/* Goes there, and comes back with the vector of the next trap from user mode. */
+int user_run(struct frame *f);
+#define USER_ASM(f, text)                                                                          \
+    do {                                                                                           \
+        const u8 *begin_, *end_;                                                                   \
+        __asm__ volatile(".pushsection .rodata\n881:\n" text "\n882:\n.popsection");              \
+        __asm__ volatile("movq $881b, %0\nmovq $882b, %1" : "=r"(begin_), "=r"(end_));             \
+        user_frame(f, begin_, end_ - begin_);                                                      \
+    } while (0)
+
+/* --- events (event.c) --- */
+extern volatile u64 event_count[4096];
+void event_loop(void); /* from the callback */
+void unmask_port(unsigned port);
+void mask_port(unsigned port);
+bool port_pending(unsigned port);
+void clear_port(unsigned port);
+void events_off(void);
+void events_on(void); /* and takes what is pending */
+long evtchn(unsigned cmd, void *arg);
+unsigned bind_ipi(void);
+unsigned bind_virq(unsigned virq);
+void close_port(unsigned port);
+/* Waits until *counter changes from old, or so many milliseconds: false. */
+bool wait_count(volatile u64 *counter, u64 old, unsigned ms);
+
+/* --- time --- */
+u64 now(void); /* ns, of this vcpu */
+void sleep_ms(unsigned ms);
+
+/* --- a second vcpu (smp.c) --- */
+unsigned nr_vcpus(void);
+void start_on_cpu1(void (*fn)(unsigned long), unsigned long arg);
+void wait_cpu1(void);
+void fill_context(struct vcpu_guest_context *c, unsigned cpu);
+
+/* --- traps.c --- */
+extern u8 trap_entries[], event_entry[], syscall_entry[], syscall32_entry[], failsafe_entry[];
+extern u8 vcpu_entry[], stacks[];
+extern u64 failsafe_selectors[4];
+void traps_init(void);
+void load_default_traps(void);
+void fill_trap_table(struct trap_info *t); /* 257 entries */
+u64 kernel_stack_of(unsigned cpu);
+
+/* --- console.c --- */
+void console_init(void);
+void console_write(const char *s, size_t n);
+void console_flush(void);
+void shutdown(unsigned reason) __noreturn;
+
+static inline u64 rdtsc_(void)
+{
+    u32 lo, hi;
+
+    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return (u64)hi << 32 | lo;
+}

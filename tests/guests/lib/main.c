@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+/* The runner: chooses tests by the command line, runs them, counts. */
+#include "guest.h"
+
+start_info_t *start_info;
+shared_info_t *shared_info;
+struct start_info boot_info;
+
+static u8 shared_page[4096] __aligned(4096); /* its frame is replaced by shared_info's */
+
+extern const struct test *const __start_tests[];
+extern const struct test *const __stop_tests[];
+
+static struct point test_end;
+static const struct test *running;
+static unsigned failures; /* of the one that runs */
+static const char *skipped;
+static unsigned passed, failed, left_out;
+
+bool is_dom0(void)
+{
+    return boot_info.flags & SIF_INITDOMAIN;
+}
+
+vcpu_info_t *vcpu_info(void)
+{
+    return &shared_info->vcpu_info[this_cpu()->id];
+}
+
+void fail(const char *file, int line, const char *fmt, ...)
+{
+    char text[300];
+    va_list ap;
+
+    failures++;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (failures < 20)
+        say("  %s: %s:%d: %s\n", running ? running->name : "?", file, line, text);
+}
+
+void leave_test(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    if (cpu->id)
+        go_back(&cpu->catch, 1);
+    go_back(&test_end, 1);
+}
+
+void skip(const char *why)
+{
+    skipped = why;
+    leave_test();
+}
+
+static void run(const struct test *t)
+{
+    const char *verdict;
+
+    running = t;
+    failures = 0;
+    skipped = NULL;
+    memset(hooks, 0, sizeof(hooks));
+    cpus[0].armed = cpus[0].in_user = false;
+    if (t->death) {
+        say("TEST %s: DYING\n", t->name);
+        console_flush();
+    }
+    if (!save_point(&test_end)) {
+        t->run();
+        if (t->death)
+            fail("main", 0, "it lives");
+    }
+    events_on();
+    verdict = failures ? "FAIL" : skipped ? "SKIP" : "PASS";
+    *(failures ? &failed : skipped ? &left_out : &passed) += 1;
+    say("TEST %s: %s%s%s\n", t->name, verdict, skipped ? " " : "", skipped ? skipped : "");
+}
+
+/* Is `name` asked for by one of the words? A word of the form x=y is not about names. */
+static bool chosen(const struct test *t, const char *words)
+{
+    size_t n;
+
+    for (; *words; words += n) {
+        while (*words == ' ')
+            words++;
+        for (n = 0; words[n] && words[n] != ' ';)
+            n++;
+        if (n && !strncmp(t->name, words, n) && (!t->death || strlen(t->name) == n))
+            return true;
+        if (n == 3 && !strncmp(words, "all", 3) && !t->death)
+            return true;
+    }
+    return false;
+}
+
+static void map_shared_info(void)
+{
+    if (update_va((u64)shared_page, boot_info.shared_info | PTE_RW_))
+        shutdown(SHUTDOWN_crash);
+    shared_info = (shared_info_t *)shared_page;
+}
+
+static void list_tests(void)
+{
+    for (const struct test *const *t = __start_tests; t < __stop_tests; t++)
+        say("%s %s\n", (*t)->death ? "DEATH" : "NAME", (*t)->name);
+}
+
+void guest_main(start_info_t *si);
+
+void guest_main(start_info_t *si)
+{
+    start_info = si;
+    boot_info = *si;
+    for (unsigned i = 0; i < MAX_CPUS; i++)
+        cpus[i].id = i;
+    map_shared_info();
+    memset((void *)shared_info->evtchn_mask, 0xff, sizeof(shared_info->evtchn_mask));
+    console_init();
+    traps_init();
+    events_on();
+    say("GUEST up: %s\n", (char *)boot_info.cmd_line);
+    if (strstr((char *)boot_info.cmd_line, "list"))
+        list_tests();
+    for (const struct test *const *t = __start_tests; t < __stop_tests; t++)
+        if (chosen(*t, (char *)boot_info.cmd_line))
+            run(*t);
+    say("GUEST done: %u passed, %u failed, %u skipped\n", passed, failed, left_out);
+    shutdown(SHUTDOWN_poweroff);
+}
