@@ -107,6 +107,22 @@ static void test_stuck_reference(void **state)
     assert_int_equal(measure_hz(read_counter, &clock, &bound), 0);
 }
 
+static void test_wrapping_reference(void **state)
+{
+    struct ref_clock clock = {.mask = 0xffffff, .hz = 3579545};
+
+    (void)state;
+    for (uint64_t real = 0; real < 1000000000; real += 777777) {
+        uint64_t last = 0xabcdef, now = (last + real) & clock.mask;
+
+        assert_int_equal(ref_elapsed(&clock, last, now, real), real);
+        assert_int_equal(ref_elapsed(&clock, last, now, real + 5000000), real);
+        assert_int_equal(ref_elapsed(&clock, last, now, real > 5000000 ? real - 5000000 : 0), real);
+    }
+    clock.mask = ~0ULL;
+    assert_int_equal(ref_elapsed(&clock, 10, 15, 1ULL << 60), 5);
+}
+
 static void test_scale(void **state)
 {
     static const uint64_t freqs[] = {1000,       32768,      3579545,    999999999,  1000000000,
@@ -343,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_measure),
         cmocka_unit_test(test_stuck_reference),
+        cmocka_unit_test(test_wrapping_reference),
         cmocka_unit_test(test_scale),
         cmocka_unit_test(test_rtc),
         cmocka_unit_test_setup_teardown(test_vcpu_time, setup, teardown),

@@ -67,6 +67,15 @@ uint64_t measure_hz(uint64_t (*counter)(void), const struct ref_clock *ref, unsi
     return best_hz;
 }
 
+uint64_t ref_elapsed(const struct ref_clock *ref, uint64_t last, uint64_t now, uint64_t about)
+{
+    uint64_t ticks = (now - last) & ref->mask, range = ref->mask + 1;
+
+    if (range && about > ticks)
+        ticks += (about - ticks + range / 2) / range * range;
+    return ticks;
+}
+
 uint64_t round_hz(uint64_t hz, unsigned ppm_x10)
 {
     uint64_t round = (hz + 500000) / 1000000 * 1000000;

@@ -60,6 +60,9 @@ struct clock_sample sample_best(uint64_t (*counter)(void), const struct ref_cloc
  */
 uint64_t measure_hz(uint64_t (*counter)(void), const struct ref_clock *ref, unsigned *ppm_x10);
 
+/* Ticks from last to now, given that about `about` have passed: it may have wrapped in between. */
+uint64_t ref_elapsed(const struct ref_clock *ref, uint64_t last, uint64_t now, uint64_t about);
+
 /* Most clocks are meant to be a round number of MHz; believe that if the measure allows it. */
 uint64_t round_hz(uint64_t hz, unsigned ppm_x10);
 

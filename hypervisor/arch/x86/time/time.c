@@ -36,6 +36,7 @@ static const struct ref_clock *platform;
 static struct time_scale platform_scale;
 static spinlock_t platform_lock = SPINLOCK_INIT(LOCK_LEAF);
 static uint64_t platform_last, platform_ticks; /* platform_lock */
+static uint64_t platform_tsc;                  /* at platform_last */
 
 s_time_t NOW(void)
 {
@@ -57,18 +58,22 @@ const char *platform_timer_name(void)
     return platform ? platform->name : "none";
 }
 
-/* Must be called at least once in the time the counter takes to wrap: the watchdog does. */
 s_time_t platform_time(void)
 {
+    uint64_t now, tsc, about = 0, ticks;
     unsigned long flags;
-    uint64_t ticks, now;
 
     if (!platform || platform->calibration_only)
         return NOW();
     spin_lock_irqsave(&platform_lock, flags);
     now = platform->read();
-    platform_ticks += (now - platform_last) & platform->mask;
+    tsc = rdtsc_ordered();
+    /* While a large dom0 is unpacked nobody asks for longer than the PM timer takes to wrap. */
+    if (tsc > platform_tsc)
+        about = tsc_to_ns(tsc - platform_tsc) / 1000 * platform->hz / 1000000;
+    platform_ticks += ref_elapsed(platform, platform_last, now, about);
     platform_last = now;
+    platform_tsc = tsc;
     ticks = platform_ticks;
     spin_unlock_irqrestore(&platform_lock, flags);
     return scale_ticks(platform_scale, ticks);
@@ -102,7 +107,7 @@ void time_init(void)
     boot_base.scale = scale_for_hz(hz);
     start = sample_best(read_tsc, platform);
     platform_last = start.ref;
-    boot_base.tsc = start.counter;
+    boot_base.tsc = platform_tsc = start.counter;
     printk(KERN_INFO "TSC: %u.%03u MHz by the %s, within %u.%u ppm\n", cpu_khz / 1000,
            cpu_khz % 1000, platform->name, ppm_x10 / 10, ppm_x10 % 10);
     apic_timer_init();
