@@ -21,6 +21,7 @@
 #include "kernel/keyhandler.h"
 #include "kernel/panic.h"
 #include "kernel/timer.h"
+#include "lib/string.h"
 
 #ifdef __clang__
 #define COMPILER "clang " __clang_version__
@@ -34,6 +35,20 @@ static void __init banner(void)
     printk("Started by %s; command line: %s\n", arch_boot_loader(), cmdline_text);
 }
 
+void boot_fail(const char *fmt, ...)
+{
+    static char why[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    local_irq_disable();
+    printk(KERN_ERR "Hospes cannot start: %s\n", why);
+    printk(KERN_ERR "%s\n", opt_noreboot ? "Halted (noreboot)" : "Rebooting");
+    arch_machine_end(opt_noreboot ? MACHINE_HALT : MACHINE_REBOOT);
+}
+
 void __init start_hypervisor(unsigned long arg0, unsigned long arg1)
 {
     const char *err = arch_boot_early(arg0, arg1);
@@ -43,7 +58,7 @@ void __init start_hypervisor(unsigned long arg0, unsigned long arg1)
     banner();
     cmdline_report();
     if (err)
-        panic("Cannot start: %s", err);
+        boot_fail("%s", err);
 
     arch_boot_memory();
     console_init();

@@ -23,8 +23,8 @@
 #include "asm/extable.h"
 #include "boot/bootmem.h"
 #include "boot/cmdline.h"
+#include "boot/main.h"
 #include "kernel/console.h"
-#include "kernel/panic.h"
 #include "kernel/serial.h"
 
 #define LOW_MEMORY_END (1UL << 20)
@@ -144,11 +144,11 @@ void __init arch_boot_memory(void)
     printk("%lu MB of memory, %u boot modules\n", (unsigned long)(total >> 20),
            boot_info.nr_modules);
     if (total < LEAST_MEMORY)
-        panic("Too little memory: %lu MB; give the machine at least %lu MB",
-              (unsigned long)(total >> 20), LEAST_MEMORY >> 20);
+        boot_fail("too little memory: %lu MB; give the machine at least %lu MB",
+                  (unsigned long)(total >> 20), LEAST_MEMORY >> 20);
     if (!boot_info.nr_modules)
-        panic("No dom0 kernel: name one as the first module (GRUB: module2 /vmlinuz ...; "
-              "qemu: -initrd \"vmlinuz its command line,initrd\")");
+        boot_fail("no dom0 kernel: name one as the first module (GRUB: module2 /vmlinuz ...; "
+                  "qemu: -initrd \"vmlinuz its command line,initrd\")");
 
     cpu_init_registers();
     paging_init();

@@ -13,8 +13,8 @@
 #include "asm/irq_vectors.h"
 #include "asm/msr.h"
 #include "boot/cmdline.h"
+#include "boot/main.h"
 #include "kernel/console.h"
-#include "kernel/panic.h"
 #include "mm/mm.h"
 
 bool x2apic_enabled;
@@ -103,7 +103,7 @@ void __init apic_init_bsp(void)
     uint64_t base = rdmsr(MSR_APIC_BASE);
 
     if (!cpu_has(APIC))
-        panic("This CPU has no local APIC");
+        boot_fail("this CPU has no local APIC (or firmware disabled it)");
     apic_phys_base = base & 0x000ffffffffff000;
     x2apic_enabled = (base & APIC_BASE_X2APIC) || (cpu_has(X2APIC) && opt_x2apic);
     if (!x2apic_enabled)

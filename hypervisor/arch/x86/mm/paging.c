@@ -18,6 +18,7 @@
 #include "asm/page.h"
 #include "asm/regs.h"
 #include "boot/bootmem.h"
+#include "boot/main.h"
 #include "kernel/console.h"
 #include "kernel/lock.h"
 #include "kernel/panic.h"
@@ -63,7 +64,7 @@ static uint64_t *new_table(void)
     maddr_t at = bootmem_alloc(PAGE_SIZE, PAGE_SIZE, 1ULL << 32);
 
     if (!at)
-        panic("Not enough memory below 4 GB for page tables: give the machine more RAM");
+        boot_fail("not enough memory below 4 GB for page tables: give the machine more");
     p = mfn_to_virt(maddr_to_mfn(at));
     memset(p, 0, PAGE_SIZE);
     return p;
@@ -215,7 +216,7 @@ static void __init map_array(const char *what, unsigned long va, uint64_t size, 
         maddr_t at = bootmem_alloc(PAGE_SIZE_2M, PAGE_SIZE_2M, 0);
 
         if (!at)
-            panic("Not enough memory for the %s: give the machine more RAM", what);
+            boot_fail("not enough memory for the %s: give the machine more", what);
         if (map_range(hyp_l3, va + off, at, PAGE_SIZE_2M, RW_FLAGS, TABLE_FLAGS))
             panic("Cannot map the %s", what);
         memset((void *)(va + off), fill, PAGE_SIZE_2M);

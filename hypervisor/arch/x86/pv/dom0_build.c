@@ -21,6 +21,7 @@
 #include "asm/page.h"
 #include "boot/cmdline.h"
 #include "boot/decompress.h"
+#include "boot/main.h"
 #include "arch/x86/boot/bootinfo.h"
 #include "asm/cpufeature.h"
 #include "asm/regs.h"
@@ -85,13 +86,13 @@ static const void *__init payload(const uint8_t *file, size_t *size)
         return file;
     memcpy(&version, file + 0x206, 2);
     if (version < 0x208)
-        panic("dom0 kernel: boot protocol %x.%02x is too old; use Linux 2.6.26 or later",
+        boot_fail("dom0 kernel: boot protocol %x.%02x is too old; use Linux 2.6.26 or later",
               version >> 8, version & 0xff);
     memcpy(&off, file + 0x248, 4);
     memcpy(&len, file + 0x24c, 4);
     sectors = file[0x1f1] ? file[0x1f1] : 4;
     if ((uint64_t)(sectors + 1) * 512 + off + len > *size)
-        panic("dom0 kernel is truncated: its payload ends beyond the file; copy it again");
+        boot_fail("dom0 kernel is truncated: its payload ends beyond the file; copy it again");
     *size = len;
     return file + (sectors + 1) * 512 + off;
 }
@@ -108,17 +109,19 @@ static void __init load_kernel_file(struct builder *b, const struct boot_module 
         uint32_t unpacked;
         struct page_info *pg;
 
+        if (!decompress_format(file, size))
+            boot_fail("the first module is not a dom0 kernel: neither a bzImage nor an ELF file");
         memcpy(&unpacked, file + size - 4, 4);
         b->image_order = order_for(unpacked);
         pg = unpacked && b->image_order <= HEAP_MAX_ORDER ? heap_alloc(b->image_order, MEMF_NO_SCRUB)
                                                            : NULL;
         if (!pg)
-            panic("dom0 kernel: no memory to unpack it (%u MB needed): give the machine more",
+            boot_fail("dom0 kernel: no memory to unpack it (%u MB needed): give the machine more",
                   unpacked >> 20);
         b->image = page_to_virt(pg);
         if (decompress(file, size, b->image, PAGE_SIZE << b->image_order, &out))
-            panic("dom0 kernel is corrupt: its %s payload cannot be unpacked; copy it again",
-                  decompress_format(file, size) ?: "unknown");
+            boot_fail("dom0 kernel is corrupt: its %s payload cannot be unpacked; copy it again",
+                  decompress_format(file, size));
         file = b->image;
         size = out;
     }
@@ -126,7 +129,7 @@ static void __init load_kernel_file(struct builder *b, const struct boot_module 
     if (!err)
         err = elf_xen_notes(file, size, &b->notes);
     if (err)
-        panic("dom0 kernel cannot be started: %s", err);
+        boot_fail("dom0 kernel cannot be started: %s", err);
     if (!b->notes.has_paddr_offset)
         b->notes.paddr_offset = 0;
 }
@@ -144,7 +147,7 @@ static void __init plan(struct builder *b)
     unsigned long base = b->notes.virt_base, end, p2m_pages, next;
 
     if (!is_canonical(base) || b->elf.low < b->notes.paddr_offset)
-        panic("dom0 kernel cannot be started: its notes and its segments do not agree");
+        boot_fail("dom0 kernel cannot be started: its notes and its segments do not agree");
     b->kernel_end = DIV_ROUND_UP(b->elf.high - b->notes.paddr_offset, PAGE_SIZE);
     p2m_pages = DIV_ROUND_UP(b->nr_pages * 8, PAGE_SIZE);
     b->start_info = b->kernel_end + (b->notes.has_init_p2m ? 0 : p2m_pages);
@@ -179,7 +182,7 @@ static void __init plan(struct builder *b)
     } else
         b->p2m_pfn = b->kernel_end;
     if (next > b->nr_pages)
-        panic("too little memory for dom0: kernel and initrd need %lu MB, dom0_mem gives %lu MB",
+        boot_fail("too little memory for dom0: kernel and initrd need %lu MB, dom0_mem gives %lu MB",
               next >> (20 - PAGE_SHIFT), b->nr_pages >> (20 - PAGE_SHIFT));
     b->next_pfn = next;
 }
@@ -193,7 +196,7 @@ static void __init allocate(struct builder *b)
     b->frames_order = order_for(b->nr_pages * sizeof(*b->frames));
     pg = heap_alloc(b->frames_order, MEMF_NO_SCRUB);
     if (!pg)
-        panic("too little memory for dom0");
+        boot_fail("too little memory for dom0");
     b->frames = page_to_virt(pg);
     b->d->mem.max_pages = b->nr_pages;
     while (pfn < b->nr_pages) {
@@ -202,7 +205,7 @@ static void __init allocate(struct builder *b)
         pg = alloc_domain_pages(b->d, order, MEMF_NO_SCRUB);
         if (!pg) {
             if (!order--)
-                panic("too little memory for dom0: %lu of %lu MB could be allocated; lower dom0_mem",
+                boot_fail("too little memory for dom0: %lu of %lu MB could be allocated; lower dom0_mem",
                       pfn >> (20 - PAGE_SHIFT), b->nr_pages >> (20 - PAGE_SHIFT));
             continue;
         }
@@ -251,7 +254,7 @@ static void __init fill_hypercall_page(const struct builder *b)
     unsigned long pfn = (va - b->notes.virt_base) >> PAGE_SHIFT;
 
     if (va < b->notes.virt_base || pfn >= b->boot_end)
-        panic("dom0 kernel cannot be started: its hypercall page lies outside it");
+        boot_fail("dom0 kernel cannot be started: its hypercall page lies outside it");
     pv_write_hypercall_page(pfn_virt(b, pfn));
 }
 
@@ -452,7 +455,7 @@ void __init dom0_construct(const struct boot_module *kernel, const struct boot_m
     b->nr_pages = dom0_nr_pages();
     plan(b);
     if (initrd && !b->notes.mod_start_pfn)
-        panic("dom0 kernel cannot be started: it wants its initrd mapped (no MOD_START_PFN note)");
+        boot_fail("dom0 kernel cannot be started: it wants its initrd mapped (no MOD_START_PFN note)");
     allocate(b);
     load_contents(b);
     build_tables(b);
