@@ -14,7 +14,8 @@
 #include "lib/types.h"
 #include <xen/xen.h>
 
-#define POLICY_MAX_LEAVES 96
+/* At least as many as the tools may write: all subleaves of XSAVE, caches, and the extended ones. */
+#define POLICY_MAX_LEAVES 160
 
 struct cpu_policy {
     unsigned nr;
