@@ -15,3 +15,12 @@ $(MEM_TESTS): build/unit/mem-%: tests/unit/mem/test_%.c $(MEM_DEPS)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
 	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+
+# The same code under real threads (tests/unit/threads: each is a CPU), without the lock checker, which knows one only.
+UNIT_TESTS += build/unit/mem-threads
+build/unit/mem-threads: tests/unit/mem/test_threads.c hypervisor/mem/heap.c hypervisor/mem/page.c hypervisor/mem/xalloc.c \
+                        hypervisor/kernel/lock.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c \
+                        $(wildcard hypervisor/mem/*.h tests/unit/threads/asm/*.h) build/autoconf.h
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -pthread -o $@ $(filter %.c,$^) -lcmocka
