@@ -44,11 +44,16 @@ static void __init add_leaf(struct cpu_policy *p, uint32_t leaf, uint32_t sublea
         p->leaf[p->nr++] = (xen_cpuid_leaf_t){leaf, subleaf, r.a, r.b, r.c, r.d};
 }
 
+/*
+ * The tools unpack a policy and pack it again into as many leaves as they were given: so all
+ * that they know of must be there, empty or not (leaf 4: 6, 7: as it says, 0xb: 2, 0xd: 2 and one
+ * for each component of the state, and the first of the hypervisor's two ranges).
+ */
 static void __init add_subleaves(struct cpu_policy *p, uint32_t leaf)
 {
     switch (leaf) {
     case 4:
-        for (unsigned i = 0; i < 6 && (cpuid_count(4, i).a & 0x1f); i++)
+        for (unsigned i = 0; i < 6; i++)
             add_leaf(p, leaf, i);
         break;
     case 7:
@@ -60,8 +65,6 @@ static void __init add_subleaves(struct cpu_policy *p, uint32_t leaf)
         add_leaf(p, leaf, 1);
         break;
     case 0xd:
-        if (!host_cpu.xcr0_max)
-            break;
         add_leaf(p, leaf, 0);
         add_leaf(p, leaf, 1);
         for (unsigned i = 2; i < 10; i++)
@@ -77,6 +80,8 @@ static void __init read_raw(struct cpu_policy *p)
 {
     for (uint32_t l = 0; l <= min(host_cpu.max_leaf, 0xdu); l++)
         add_subleaves(p, l);
+    p->leaf[p->nr++] = (xen_cpuid_leaf_t){.leaf = 0x40000000, .subleaf = XEN_CPUID_NO_SUBLEAF};
+    p->leaf[p->nr++] = (xen_cpuid_leaf_t){.leaf = 0x40000100, .subleaf = XEN_CPUID_NO_SUBLEAF};
     for (uint32_t l = 0x80000000; l <= min(host_cpu.max_ext_leaf, 0x80000021u); l++)
         add_leaf(p, l, XEN_CPUID_NO_SUBLEAF);
 }
