@@ -31,7 +31,7 @@
 #define RATE_BURST    10
 #define RATE_INTERVAL MILLISECS(500)
 
-struct console_threshold console_loglvl = {2, 2}, console_guest_loglvl = {0, 2};
+struct console_threshold console_loglvl = {3, 3}, console_guest_loglvl = {0, 2};
 bool opt_console_timestamps;
 unsigned long opt_conring_size;
 
