@@ -39,7 +39,17 @@ static void delay_ms(unsigned ms)
         cpu_relax();
 }
 
-static void write_reg(const struct acpi_reg *reg, uint8_t val)
+static volatile void *reset_mmio, *sleep_mmio; /* where those registers are in memory */
+
+void power_init(void)
+{
+    if (acpi.has_reset && acpi.reset_reg.space == ACPI_SPACE_MEMORY)
+        reset_mmio = ioremap(acpi.reset_reg.addr, 1);
+    if (acpi.hw_reduced && acpi.sleep_control.addr && acpi.sleep_control.space == ACPI_SPACE_MEMORY)
+        sleep_mmio = ioremap(acpi.sleep_control.addr, 1);
+}
+
+static void write_reg(const struct acpi_reg *reg, volatile void *mmio, uint8_t val)
 {
     if (!reg->addr)
         return;
@@ -48,8 +58,8 @@ static void write_reg(const struct acpi_reg *reg, uint8_t val)
     else if (reg->space == ACPI_SPACE_PCI) /* bits 32..47 device, 16..31 function, 0..15 register */
         pci_conf_write(PCI_SBDF(0, 0, (reg->addr >> 32 & 0x1f) << 3 | (reg->addr >> 16 & 7)),
                        reg->addr & 0xfff, 1, val);
-    else if (reg->space == ACPI_SPACE_MEMORY)
-        writeb(val, ioremap(reg->addr, 1));
+    else if (mmio)
+        writeb(val, mmio);
 }
 
 /* The type goes in first, then the bit that makes it happen: some hardware wants it so. */
@@ -77,7 +87,7 @@ static void power_off(void)
     if (!acpi.s5_known)
         return;
     if (acpi.hw_reduced)
-        write_reg(&acpi.sleep_control, acpi.s5_typ_a << SLEEP_TYP_SHIFT | SLEEP_EN);
+        write_reg(&acpi.sleep_control, sleep_mmio, acpi.s5_typ_a << SLEEP_TYP_SHIFT | SLEEP_EN);
     else if (acpi.pm1a_cnt)
         write_pm1((inw(acpi.pm1a_cnt) & ~SLP_TYP_MASK) | acpi.s5_typ_a << SLP_TYP_SHIFT,
                   acpi.s5_typ_b << SLP_TYP_SHIFT);
@@ -89,7 +99,7 @@ static void reboot(void)
     struct desc_ptr none = {0};
 
     if (acpi.has_reset) {
-        write_reg(&acpi.reset_reg, acpi.reset_value);
+        write_reg(&acpi.reset_reg, reset_mmio, acpi.reset_value);
         delay_ms(100);
     }
     for (unsigned i = 0; i < 10; i++) {
@@ -127,7 +137,7 @@ int acpi_enter_sleep(unsigned state, uint16_t val_a, uint16_t val_b, bool extend
     printk(KERN_INFO "Powering off\n");
     quiesce();
     if (extended)
-        write_reg(&acpi.sleep_control, (val_a & 7) << SLEEP_TYP_SHIFT | SLEEP_EN);
+        write_reg(&acpi.sleep_control, sleep_mmio, (val_a & 7) << SLEEP_TYP_SHIFT | SLEEP_EN);
     else
         write_pm1(val_a, val_b);
     delay_ms(100);

@@ -6,6 +6,7 @@
 #include "arch/fake/fake.h"
 #include "arch/x86/acpi/acpi.h"
 #include "arch/x86/irq/irq.h"
+#include "arch/x86/power.h"
 #include "lib/bitops.h"
 #include "mm/mm.h"
 #include <asm/apic.h>
@@ -48,6 +49,10 @@ void iounmap(void *va, size_t len)
 {
     (void)va;
     (void)len;
+}
+
+void power_init(void)
+{
 }
 
 /* ---- local APICs ---- */

@@ -190,11 +190,15 @@ void ioapic_init(void)
     keyhandler_register('z', dump_ioapics, "IO-APICs: every pin in use");
 }
 
+/* At the beginning and at the end there is one CPU, which at the end may hold the lock. */
 void ioapic_mask_all(void)
 {
-    for (unsigned i = 0; i < acpi.nr_ioapics; i++)
-        for (unsigned pin = 0; pin < ioapics[i].nr_pins; pin++)
-            reg_write(&ioapics[i], IOAPIC_PIN(pin), RTE_MASKED);
+    for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
+        for (unsigned pin = 0; pin < ioapics[i].nr_pins; pin++) {
+            writel(IOAPIC_PIN(pin), ioapics[i].regs + REG_SELECT);
+            writel(RTE_MASKED, ioapics[i].regs + REG_WINDOW);
+        }
+    }
 }
 
 static const struct ioapic *find_ioapic(uint64_t physbase)

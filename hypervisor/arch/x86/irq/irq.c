@@ -25,6 +25,7 @@
  */
 #include "private.h"
 #include "arch/api/arch_irq.h"
+#include "arch/x86/power.h"
 #include "domain/domain.h"
 #include "event/event.h"
 #include "kernel/console.h"
@@ -419,6 +420,7 @@ void irq_init(void)
     }
     ioapic_init();
     pci_init();
+    power_init();
     keyhandler_register('i', dump_irqs, "interrupts: sources, vectors, pirqs");
 }
 
