@@ -22,8 +22,8 @@ void pci_conf_write(pci_sbdf_t dev, unsigned reg, unsigned size, uint32_t val);
 unsigned pci_find_cap(pci_sbdf_t dev, uint8_t cap);
 
 /*
- * The ports 0xcf8 and 0xcfc..0xcff for a guest that may use them (dom0): each guest has a shadow of the
- * address register (*cf8), so that its accesses and ours do not disturb each other.
+ * The ports 0xcf8 and 0xcfc..0xcff for a guest that may use them (dom0): each guest has a shadow of
+ * the address register (*cf8), so that its accesses and ours do not disturb each other.
  */
 static inline bool pci_is_conf_port(uint16_t port, unsigned size)
 {
