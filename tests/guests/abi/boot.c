@@ -110,8 +110,8 @@ TEST(version_features)
 /* Numbers that do not exist. */
 TEST(hypercall_numbers)
 {
-    static const u64 numbers[] = {11, 19, 56, 63, 64, 100, 0x7fffffff, 0xffffffff, 0x100000000,
-                                  1UL << 63, ~0UL};
+    static const u64 numbers[] = {11,         56,         63,          64,        100,
+                                  0x7fffffff, 0xffffffff, 0x100000000, 1UL << 63, ~0UL};
 
     for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++)
         CHECK_EQ(hypercall(numbers[i], 1, 2, 3, 4, 5), -ENOSYS);

@@ -106,6 +106,7 @@ TEST(trap_resume)
 
 TEST(trap_int_n)
 {
+    not_on_stock("takes the vector from the error code, which QEMU gets wrong");
     /* DPL 3 and 1 in the table: allowed for the kernel; DPL 0 is not. */
     REQUIRE_EQ(CAUGHT(AT("int $0x90", "r"(0))), 0x90);
     CHECK_EQ(this_cpu()->trap.rip, trap_at + 2);
@@ -164,6 +165,7 @@ TEST(trap_user_int)
 {
     struct frame f;
 
+    not_on_stock("takes the vector from the error code, which QEMU gets wrong");
     USER_ASM(&f, "int $0x80");
     REQUIRE_EQ(user_run(&f), 0x80);
     CHECK_EQ(this_cpu()->trap.rip, USER_CODE + 2);
@@ -207,12 +209,15 @@ TEST(trap_table_edges)
 {
     static struct trap_info t[3];
 
-    t[0] = (struct trap_info){.vector = 0x95, .flags = 3, .cs = FLAT_KERNEL_CS,
-                              .address = (u64)trap_entries + 0x95 * 32};
+    t[0] = (struct trap_info){
+        .vector = 0x95, .flags = 3, .cs = FLAT_KERNEL_CS, .address = (u64)trap_entries + 0x95 * 32};
     CHECK_EQ(HC1(set_trap_table, t), 0);
-    CHECK_EQ(CAUGHT(__asm__ volatile("int $0x95")), 0x95);
     t[1] = (struct trap_info){.vector = 0x96, .cs = FLAT_KERNEL_CS, .address = 0x8000000000000000};
     CHECK_EQ(HC1(set_trap_table, t), -EINVAL);
     CHECK_EQ(HC1(set_trap_table, 8), -EFAULT);
+    load_default_traps();
+    not_on_stock("takes the vector from the error code, which QEMU gets wrong");
+    CHECK_EQ(HC1(set_trap_table, t), -EINVAL); /* all in front of the bad one is set */
+    CHECK_EQ(CAUGHT(__asm__ volatile("int $0x95")), 0x95);
     load_default_traps();
 }

@@ -55,6 +55,14 @@ void skip(const char *why)
     leave_test();
 }
 
+void not_on_stock(const char *what_stock_does)
+{
+    xen_extraversion_t extra;
+
+    if (!HC2(xen_version, XENVER_extraversion, extra) && !strstr(extra, "ospes"))
+        skip(what_stock_does);
+}
+
 static void run(const struct test *t)
 {
     const char *verdict;

@@ -128,6 +128,7 @@ failsafe_entry:
     movl $VEC_FAILSAFE, 4(%rsp)
 
 common:
+    cld
     pushq %rcx
     pushq %r11
     pushq %rax

@@ -56,6 +56,7 @@ void trap_handler(struct frame *f)
     if (from_user ? cpu->in_user : cpu->armed) {
         cpu->trap = *f;
         cpu->cr2 = cr2;
+        cpu->frame_at = (u64)f;
         cpu->saved_mask = mask;
         vcpu_info()->evtchn_upcall_mask = mask;
         if (from_user) {

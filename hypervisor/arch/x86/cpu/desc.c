@@ -47,11 +47,10 @@ void __init idt_init(void)
     set_intr_gate_dpl(2, exception_entry_table[2], 0, IST_NMI);
     set_intr_gate_dpl(8, exception_entry_table[8], 0, IST_DF);
     set_intr_gate_dpl(18, exception_entry_table[18], 0, IST_MCE);
-    /* INT3, INTO, and the gates that guests' user code may call. */
+    /* INT3, INTO, and the gate that 64-bit guests' user code calls most. */
     set_intr_gate_dpl(3, exception_entry_table[3], 3, IST_NONE);
     set_intr_gate_dpl(4, exception_entry_table[4], 3, IST_NONE);
     set_intr_gate_dpl(VECTOR_LEGACY_INT80, irq_entry_table[VECTOR_LEGACY_INT80 - 32], 3, IST_NONE);
-    set_intr_gate_dpl(VECTOR_HYPERCALL32, irq_entry_table[VECTOR_HYPERCALL32 - 32], 3, IST_NONE);
 }
 
 static void fill_gdt_page(uint64_t *desc, const struct tss *tss)

@@ -73,7 +73,7 @@ long pv_set_debugreg(struct vcpu *v, unsigned reg, unsigned long value)
     case 7:
         return set_dr7(v, value);
     default:
-        return -EINVAL;
+        return -ENODEV;
     }
 }
 
@@ -96,6 +96,6 @@ long do_get_debugreg(unsigned long reg)
     case 7:
         return pv->dr[7];
     default:
-        return -EINVAL;
+        return -ENODEV;
     }
 }

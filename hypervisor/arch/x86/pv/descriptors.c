@@ -6,7 +6,8 @@
  * been checked, and the guest cannot write them.  They are mapped for the CPU in the per-domain
  * area (L4 slot 260, the same for all tables of the domain), 32 pages a vcpu: 14 of GDT, then
  * this CPU's own gdt_page (so that the hypervisor's selectors are always there), an empty one,
- * and 16 of LDT.  LDT pages are mapped when the CPU first asks for them.
+ * and 16 of LDT.  Where the guest has no GDT page there is one of zeros: a selector into it is a
+ * general protection fault.  LDT pages are mapped when the CPU first asks for them.
  *
  * Only the vcpu itself changes its tables, or somebody who has paused it.
  */
@@ -34,6 +35,13 @@
 static unsigned long area_va(const struct vcpu *v)
 {
     return PERDOMAIN_VIRT + ((unsigned long)v->vcpu_id << AREA_SHIFT);
+}
+
+static const uint8_t no_descriptors[PAGE_SIZE] __aligned(PAGE_SIZE);
+
+static unsigned long no_gdt_pte(void)
+{
+    return make_pte(hyp_va_to_mfn((unsigned long)no_descriptors), PTE_PRESENT | PTE_ACCESSED);
 }
 
 /* Of this CPU's gdt_page, for slot 14 of whatever vcpu it runs. */
@@ -98,6 +106,8 @@ int pv_perdomain_vcpu(struct vcpu *v)
     }
     v->arch.pv.gdt_ldt_l1 =
         d->arch.perdomain_l1[slot] + (v->vcpu_id % VCPUS_PER_L1) * PAGES_PER_VCPU;
+    for (unsigned i = 0; i < GDT_GUEST_PAGES; i++)
+        v->arch.pv.gdt_ldt_l1[i] = no_gdt_pte();
     return 0;
 }
 
@@ -157,7 +167,7 @@ void pv_drop_gdt(struct vcpu *v)
     struct pv_vcpu *pv = &v->arch.pv;
 
     for (unsigned i = 0; i < DIV_ROUND_UP(pv->gdt_ents, DESC_PER_PAGE); i++) {
-        pv->gdt_ldt_l1[i] = 0;
+        pv->gdt_ldt_l1[i] = no_gdt_pte();
         put_page_and_type(mfn_to_page(_mfn(pv->gdt_frames[i])));
         pv->gdt_frames[i] = 0;
     }

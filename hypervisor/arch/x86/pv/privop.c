@@ -74,15 +74,22 @@ static bool io_privileged(const struct vcpu *v, const struct cpu_user_regs *regs
                           unsigned bytes)
 {
     const struct pv_vcpu *pv = &v->arch.pv;
+    bool user = !in_kernel_mode(v), failed;
     uint16_t bits;
 
     (void)regs;
-    if (pv->iopl >= (in_kernel_mode(v) ? 1u : 3u))
+    if (pv->iopl >= (user ? 3u : v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl) ? 0 : 1))
         return true;
     if (!pv->iobmp_guest || port + bytes > pv->iobmp_limit)
         return false;
     bits = 0xffff;
-    if (copy_from_guest(&bits, pv->iobmp_guest + port / 8, port + bytes > (port & ~7u) + 8 ? 2 : 1))
+    if (user)
+        toggle_guest_mode((struct vcpu *)v); /* the bitmap is in the kernel's address space */
+    failed = copy_from_guest(&bits, pv->iobmp_guest + port / 8,
+                             port + bytes > (port & ~7u) + 8 ? 2 : 1);
+    if (user)
+        toggle_guest_mode((struct vcpu *)v);
+    if (failed)
         return false;
     return !(bits & (((1u << bytes) - 1) << (port & 7)));
 }

@@ -63,6 +63,7 @@ static void hypervisor_exception(struct cpu_user_regs *regs, unsigned vec)
     default:
         fixup = search_exception_table(regs->rip);
         if (likely(fixup)) {
+            cpu_info()->scratch[1] = vec | (uint64_t)regs->error_code << 32; /* pv_iret_failed() */
             regs->rip = fixup;
             return;
         }
@@ -107,6 +108,7 @@ static bool guest_software_interrupt(struct cpu_user_regs *regs)
 
     if ((regs->error_code & 7) != 2 || copy_from_guest(insn, regs->rip, 2) || insn[0] != 0xcd)
         return false;
+    regs->error_code = insn[1] * 8u + 2; /* if it is to be a fault, as the manual has it */
     t = &v->arch.pv.trap_table[insn[1]];
     if (!t->address || TI_GET_DPL(t) < (in_kernel_mode(v) ? 1 : 3))
         return false;
@@ -267,17 +269,15 @@ void pv_syscall32(struct cpu_user_regs *regs)
               pv->flags & PVF_SYSCALL32_MASKS_EVENTS ? BOUNCE_MASK : 0);
 }
 
-/* IRET would not take the frame the guest asked for: its failsafe callback is told (callback.h). */
+/*
+ * IRET would not take the frame the guest asked for.  The fault is the guest's, at the place it
+ * wanted to go to: that is what stock Xen makes of it, too.
+ */
 void pv_iret_failed(struct cpu_user_regs *regs)
 {
-    struct pv_vcpu *pv = &current->arch.pv;
+    uint64_t fault = cpu_info()->scratch[1];
 
     local_irq_enable();
     regs->entry_vector = 0;
-    if (pv->failsafe_callback)
-        pv_bounce(regs, pv->failsafe_callback, 0,
-                  BOUNCE_FAILSAFE | (pv->flags & PVF_FAILSAFE_MASKS_EVENTS ? BOUNCE_MASK : 0));
-    else
-        domain_crash(current->domain, "vcpu %u: bad return to %04x:%#lx and no failsafe callback",
-                     current->vcpu_id, regs->cs, (unsigned long)regs->rip);
+    pv_inject_exception(regs, fault & 0xff, fault >> 32);
 }
