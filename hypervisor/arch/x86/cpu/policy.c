@@ -25,7 +25,7 @@ static const struct {
     {0x1, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x76d83203, 0x1789c3f5},
     {0x5, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
     {0x6, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
-    {0x7, 0, 0, 0x219c0329, 0, 0},
+    {0x7, 0, 0, 0x218c0329, 0, 0},
     {0x7, 1, 0, 0, 0, 0},
     {0xa, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
     {0xd, 1, 0x7, 0, 0, 0}, /* no XSAVES */
