@@ -214,7 +214,7 @@ long mmuext1(unsigned cmd, uint64_t mfn, uint32_t foreigndom)
 struct expected {
     uint64_t refs;
     uint64_t types[8]; /* references of each type */
-    unsigned entries;
+    unsigned entries, eighths;
 };
 
 static bool is_ram(uint64_t mfn)
@@ -232,6 +232,7 @@ static void count_table(struct expected *want, uint64_t mfn, unsigned level, uns
         if (!(e & PTE_PRESENT))
             continue;
         want[mfn].entries++;
+        want[mfn].eighths |= 1U << (i / 64);
         if (!is_ram(child) || page_owner(mfn_to_page(_mfn(child))) == domid_io_d)
             continue;
         want[child].refs++;
@@ -271,8 +272,10 @@ static void check_page(const struct expected *w, uint64_t mfn)
     assert_int_equal(!!(t & PGT_validated), pgt_count(t) != 0);
     assert_int_equal(pg->refs & PAGE_COUNT_MASK,
                      w->refs + !!(pg->refs & PAGE_ALLOCATED) + !!(t & PGT_partial) + held[mfn]);
-    if ((t & PGT_validated) && pgt_is_table(pgt_type(t)))
+    if ((t & PGT_validated) && pgt_is_table(pgt_type(t))) {
         assert_int_equal(pgt_entries(t), w->entries);
+        assert_int_equal(w->eighths & ~(t >> PGT_eighths_shift), 0);
+    }
 }
 
 void audit(void)

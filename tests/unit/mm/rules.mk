@@ -14,4 +14,4 @@ build/unit/mm-random: tests/unit/mm/test_random.c
 $(MM_TESTS): $(MM_DEPS)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -DMM_CHECK_EVERY=1 -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka

@@ -11,8 +11,8 @@
 
 #define NOT_EXPECTED (~0ULL) /* has bits that no entry has */
 
-/* The L1 entry that host_addr means; locked table, or NULL. */
-static uint64_t *lock_entry(uint64_t host_addr, bool is_pte, struct page_info **pt)
+/* The L1 entry that host_addr means, in a table that is locked now, or NULL. */
+static uint64_t *lock_entry(uint64_t host_addr, bool is_pte, struct page_info **pt, uint64_t *word)
 {
     struct vcpu *v = current;
     uint64_t ptr = host_addr;
@@ -20,7 +20,10 @@ static uint64_t *lock_entry(uint64_t host_addr, bool is_pte, struct page_info **
     if (is_pte ? (ptr & 7) != 0 : !walk_to_l1e(v, host_addr, &ptr))
         return NULL;
     *pt = guest_frame(ptr >> PAGE_SHIFT);
-    if (!*pt || page_owner(*pt) != v->domain || !l1_lock(*pt))
+    if (!*pt || page_owner(*pt) != v->domain)
+        return NULL;
+    *word = l1_lock(*pt);
+    if (!*word)
         return NULL;
     if (page_owner(*pt) != v->domain) {
         l1_unlock(*pt, 0);
@@ -30,11 +33,15 @@ static uint64_t *lock_entry(uint64_t host_addr, bool is_pte, struct page_info **
 }
 
 /* With the table locked: stores, unlocks, drops what was there. */
-static void replace_entry(struct page_info *pt, uint64_t *e, uint64_t new)
+static void replace_entry(struct page_info *pt, uint64_t word, uint64_t *e, uint64_t new)
 {
-    uint64_t old = __atomic_exchange_n(e, new, __ATOMIC_ACQ_REL);
+    uint64_t old = __atomic_exchange_n(e, new, __ATOMIC_ACQ_REL), change = 0;
 
-    l1_unlock(pt, (long)(new &PTE_PRESENT) - (long)(old & PTE_PRESENT));
+    if (!(old & PTE_PRESENT) && (new &PTE_PRESENT))
+        change = entry_added(word, e);
+    else if ((old & PTE_PRESENT) && !(new &PTE_PRESENT))
+        change = entry_removed();
+    l1_unlock(pt, change);
     l1e_put(old, current->domain);
 }
 
@@ -50,7 +57,7 @@ int mm_grant_map(uint64_t host_addr, mfn_t mfn, unsigned gnt_flags)
 {
     struct page_info *pg = mfn_to_page(mfn), *pt;
     bool writable = !(gnt_flags & GNTMAP_readonly);
-    uint64_t *e;
+    uint64_t *e, word;
 
     if (!get_page_more(pg))
         return GNTST_general_error;
@@ -58,14 +65,14 @@ int mm_grant_map(uint64_t host_addr, mfn_t mfn, unsigned gnt_flags)
         put_page(pg);
         return GNTST_general_error;
     }
-    e = lock_entry(host_addr, gnt_flags & GNTMAP_contains_pte, &pt);
+    e = lock_entry(host_addr, gnt_flags & GNTMAP_contains_pte, &pt, &word);
     if (!e) {
         if (writable)
             put_page_type(pg);
         put_page(pg);
         return gnt_flags & GNTMAP_contains_pte ? GNTST_general_error : GNTST_bad_virt_addr;
     }
-    replace_entry(pt, e, grant_entry(mfn, gnt_flags));
+    replace_entry(pt, word, e, grant_entry(mfn, gnt_flags));
     return GNTST_okay;
 }
 
@@ -73,12 +80,12 @@ int mm_grant_map(uint64_t host_addr, mfn_t mfn, unsigned gnt_flags)
 static int take_entry(uint64_t va, uint64_t *taken)
 {
     struct page_info *pt;
-    uint64_t *e = lock_entry(va, false, &pt);
+    uint64_t word, *e = lock_entry(va, false, &pt, &word);
 
     if (!e)
         return GNTST_bad_virt_addr;
     *taken = __atomic_exchange_n(e, 0, __ATOMIC_ACQ_REL);
-    l1_unlock(pt, -(long)(*taken & PTE_PRESENT));
+    l1_unlock(pt, *taken & PTE_PRESENT ? entry_removed() : 0);
     return GNTST_okay;
 }
 
@@ -86,7 +93,7 @@ int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gn
 {
     bool is_pte = gnt_flags & GNTMAP_contains_pte;
     struct page_info *pt;
-    uint64_t *e, new = 0, old;
+    uint64_t *e, new = 0, old, word;
 
     if (new_addr) {
         int rc = is_pte ? GNTST_general_error : take_entry(new_addr, &new);
@@ -94,12 +101,12 @@ int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gn
         if (rc != GNTST_okay)
             return rc;
     }
-    e = lock_entry(host_addr, is_pte, &pt);
+    e = lock_entry(host_addr, is_pte, &pt, &word);
     old = e ? READ_ONCE(*e) : NOT_EXPECTED;
     /* Read-only and writable mappings hold different references: it must be the one we made. */
     if (e && (old & PTE_PRESENT) && mfn_eq(pte_mfn(old), mfn) &&
         !(old & PTE_RW) == !!(gnt_flags & GNTMAP_readonly)) {
-        replace_entry(pt, e, new);
+        replace_entry(pt, word, e, new);
         return GNTST_okay;
     }
     if (e)

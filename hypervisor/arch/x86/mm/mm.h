@@ -32,6 +32,8 @@ struct cpu_user_regs;
 /* Bits 40..50: while validated how many entries are present, while partial how many are checked. */
 #define PGT_entries_shift 40
 #define PGT_entries_mask  (0x7ffULL << PGT_entries_shift)
+/* Bits 32..39, while validated: which eighths of a table may have present entries. */
+#define PGT_eighths_shift 32
 #define PGT_count_mask    0xffffffffULL
 
 /*

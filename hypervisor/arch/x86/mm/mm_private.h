@@ -66,15 +66,15 @@ void put_table(struct vcpu *v, struct page_info *pg);
  * An L1 table is locked for as long as one entry is changed.  It stays a validated L1 table until
  * it is unlocked, and so keeps its owner; nobody else changes entries (but the CPU sets accessed
  * and dirty bits).
- * False: it is not a validated L1 table.
+ * The word as it was, or 0: it is not a validated L1 table.
  */
-static inline bool l1_lock(struct page_info *pg)
+static inline uint64_t l1_lock(struct page_info *pg)
 {
     uint64_t t = READ_ONCE(pg->type);
 
     for (;;) {
         if (unlikely((t & (PGT_type_mask | PGT_validated)) != (PGT_l1 | PGT_validated)))
-            return false;
+            return 0;
         if (unlikely(t & PGT_locked)) {
             cpu_relax();
             t = READ_ONCE(pg->type);
@@ -82,15 +82,27 @@ static inline bool l1_lock(struct page_info *pg)
         }
         if (likely(__atomic_compare_exchange_n(&pg->type, &t, t | PGT_locked, false,
                                                __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
-            return true;
+            return t;
     }
 }
 
-/* delta: by how many the present entries have become more. */
-static inline void l1_unlock(struct page_info *pg, long delta)
+/* change: what else to add to the word, of entry_added() or entry_removed(). */
+static inline void l1_unlock(struct page_info *pg, uint64_t change)
 {
-    __atomic_fetch_add(&pg->type, ((uint64_t)delta << PGT_entries_shift) - PGT_locked,
-                       __ATOMIC_RELEASE);
+    __atomic_fetch_add(&pg->type, change - PGT_locked, __ATOMIC_RELEASE);
+}
+
+/* What to add to the word t when an absent entry becomes present, or the other way round. */
+static inline uint64_t entry_added(uint64_t t, const uint64_t *e)
+{
+    uint64_t eighth = 1ULL << (PGT_eighths_shift + ((uintptr_t)e % PAGE_SIZE) / 512);
+
+    return (1ULL << PGT_entries_shift) + (eighth & ~t);
+}
+
+static inline uint64_t entry_removed(void)
+{
+    return -(1ULL << PGT_entries_shift);
 }
 
 /* --- validate.c --- */
@@ -119,27 +131,78 @@ static inline bool absent_entry_ok(uint64_t e)
 
 /*
  * References for a present entry of an L1 table of table_owner that maps a frame of frame_owner
- * (domid_io_d: MMIO only).  -EINVAL, -EPERM, -EBUSY.
+ * (domid_io_d: MMIO only).  -EINVAL, -EPERM, -EBUSY.  The usual case is inline: a frame of RAM,
+ * and if it is to be writable, one that is so already or has no type.
  */
-int l1e_get(uint64_t e, struct domain *table_owner, struct domain *frame_owner);
+int l1e_get_other(uint64_t e, struct domain *table_owner, struct domain *frame_owner);
+static __always_inline int l1e_get(uint64_t e, struct domain *table_owner,
+                                   struct domain *frame_owner)
+{
+    struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
+    uint64_t t;
+    int rc;
+
+    if (unlikely(!pg) || unlikely(e & PTE_CACHE) || unlikely(frame_owner == domid_io_d) ||
+        unlikely(!get_page(pg, frame_owner)))
+        return l1e_get_other(e, table_owner, frame_owner);
+    if (!(e & PTE_RW))
+        return 0;
+    t = READ_ONCE(pg->type);
+    if (likely((t & (PGT_type_mask | PGT_validated)) == (PGT_writable | PGT_validated)) &&
+        likely((uint32_t)(t + 1)) &&
+        likely(__atomic_compare_exchange_n(&pg->type, &t, t + 1, false, __ATOMIC_SEQ_CST,
+                                           __ATOMIC_RELAXED)))
+        return 0;
+    rc = get_type(pg, PGT_writable, false);
+    if (unlikely(rc))
+        put_page(pg);
+    return rc;
+}
+
 /* Drops them; e may be absent. */
-void l1e_put(uint64_t e, const struct domain *table_owner);
+void l1e_put_other(uint64_t e, const struct domain *table_owner);
+static __always_inline void l1e_put(uint64_t e, const struct domain *table_owner)
+{
+    struct page_info *pg;
+    uint64_t t;
+
+    if (!(e & PTE_PRESENT))
+        return;
+    pg = guest_frame(mfn_x(pte_mfn(e)));
+    if (unlikely(!pg) || unlikely(READ_ONCE(pg->owner) != domain_frame(table_owner))) {
+        l1e_put_other(e, table_owner);
+        return;
+    }
+    if (e & PTE_RW) {
+        t = READ_ONCE(pg->type);
+        if (unlikely(pgt_count(t) <= 1) ||
+            unlikely(!__atomic_compare_exchange_n(&pg->type, &t, t - 1, false, __ATOMIC_SEQ_CST,
+                                                  __ATOMIC_RELAXED)))
+            put_type(pg, false);
+    }
+    put_page(pg);
+}
+
 /* The same of an entry of a table of type above L1. */
 int dir_get(uint64_t e, struct domain *d, uint64_t type, bool preempt);
 struct page_info *dir_page(uint64_t e);
 
-/* Checks entries [*i, 512) of the table, whose type nobody else touches meanwhile. *present counts
- * present ones.  On failure and on -ERESTART, [0, *i) hold references. */
-int validate_table(struct page_info *pg, uint64_t type, unsigned *i, unsigned *present,
-                   bool preempt);
-/* Drops the references of entries [0, *i), of which `present` are present, from the end. */
-int devalidate_table(struct page_info *pg, uint64_t type, unsigned *i, unsigned present,
-                     bool preempt);
-unsigned count_present(const struct page_info *pg, uint64_t type, unsigned n);
+/* How far the work on a table has come. */
+struct table_scan {
+    unsigned next;    /* entries [0, next) hold references */
+    unsigned present; /* how many of these are present */
+    unsigned eighths; /* bit i: entries 64 * i .. 64 * i + 63 may be present */
+};
+/* For entries [0, next): fills in the rest. */
+void scan_present(const struct page_info *pg, uint64_t type, struct table_scan *s);
+/* Checks entries from s->next on; nobody else touches the type meanwhile.  -errno, -ERESTART. */
+int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bool preempt);
+/* Drops the references of the entries before s->next, from the end.  0, -ERESTART. */
+int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bool preempt);
 int validate_descriptors(struct page_info *pg);
 
 /* --- update.c --- */
-enum entry_update { SET_ENTRY, KEEP_AD, IF_SAME };
+enum entry_update { SET_ENTRY, KEEP_AD, IF_SAME, SWAP_ENTRY };
 /* Checked `*(uint64_t *)ptr = val`, ptr a machine address in an L1 table of table_owner; how:
  * SET_ENTRY or KEEP_AD. */
 int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_update how,
@@ -147,6 +210,8 @@ int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_updat
 /* The same if the entry holds *expected, which becomes what it held (also if it did not). */
 int compare_and_update_l1(struct page_info *pt, uint64_t ptr, uint64_t *expected, uint64_t val,
                           struct domain *d);
+/* Writes *val, and puts there what the entry held. */
+int exchange_l1(struct page_info *pt, uint64_t ptr, uint64_t *val, struct domain *d);
 /* The domain that a hypercall names as owner of frames: -ESRCH, or -EPERM if current may not. */
 int frame_owner_by_id(domid_t id, struct domain **owner);
 /* Reads the guest's bitmap of vcpus at addr: the CPUs where these may have TLB entries. */

@@ -202,9 +202,11 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
     for (i = 0; i < count; i++) {
         struct mmuext_op op;
 
-        again = mm_reap(v) || (i && hypercall_preempt_check());
-        if (again)
-            break;
+        if (unlikely(v->arch.reap_table) || i) {
+            again = mm_reap(v) || (i && hypercall_preempt_check());
+            if (again)
+                break;
+        }
         rc = copy_from_guest(&op, uops + i * sizeof(op), sizeof(op));
         if (!rc)
             rc = one_op(&c, &op);
@@ -213,7 +215,7 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
             break;
         }
     }
-    if (!again && !rc)
+    if (unlikely(v->arch.reap_table) && !again && !rc)
         again = mm_reap(v);
 
     done += i;

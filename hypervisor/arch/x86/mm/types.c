@@ -66,14 +66,14 @@ static void leave_partial(struct page_info *pg, uint64_t word, unsigned progress
     set_word(pg, word | PGT_partial | (uint64_t)progress << PGT_entries_shift);
 }
 
-/* In work, [0, progress) hold references -> idle, or partial and -ERESTART. */
-static int undo_table(struct page_info *pg, uint64_t word, unsigned progress, unsigned present,
-                      bool was_partial, bool preempt)
+/* In work, what *s says holds references -> idle, or partial and -ERESTART. */
+static int undo_table(struct page_info *pg, uint64_t word, struct table_scan *s, bool was_partial,
+                      bool preempt)
 {
-    int rc = devalidate_table(pg, pgt_type(word), &progress, present, preempt);
+    int rc = devalidate_table(pg, pgt_type(word), s, preempt);
 
     if (rc) {
-        leave_partial(pg, word, progress, was_partial);
+        leave_partial(pg, word, s->next, was_partial);
         return rc;
     }
     pg->tlb_stamp = tlb_clock();
@@ -88,17 +88,20 @@ static int do_table(struct page_info *pg, uint64_t word, uint64_t old, bool pree
 {
     uint64_t type = pgt_type(word);
     bool was_partial = old & PGT_partial;
-    unsigned progress = was_partial ? pgt_entries(old) : 0;
-    unsigned present = count_present(pg, type, progress);
-    int rc = validate_table(pg, type, &progress, &present, preempt);
+    struct table_scan s = {.next = was_partial ? pgt_entries(old) : 0};
+    int rc;
 
+    if (was_partial)
+        scan_present(pg, type, &s);
+    rc = validate_table(pg, type, &s, preempt);
     if (!rc) {
-        set_word(pg, word | PGT_validated | (uint64_t)present << PGT_entries_shift | 1);
+        set_word(pg, word | PGT_validated | (uint64_t)s.present << PGT_entries_shift |
+                         (uint64_t)s.eighths << PGT_eighths_shift | 1);
         if (was_partial)
             put_page(pg);
     } else if (rc == -ERESTART)
-        leave_partial(pg, word, progress, was_partial);
-    else if (undo_table(pg, word, progress, present, was_partial, preempt))
+        leave_partial(pg, word, s.next, was_partial);
+    else if (undo_table(pg, word, &s, was_partial, preempt))
         current->arch.reap_table = pg; /* includes what a table below may have left there */
     return rc;
 }
@@ -141,6 +144,11 @@ int get_type(struct page_info *pg, uint64_t type, bool preempt)
         word = type;
         if (pgt_type(t) == type)
             word |= t & PGT_foreign;
+        if (type == PGT_writable && (pgt_type(t) == type || pgt_type(t) == PGT_none)) {
+            if (cas(pg, &t, word | PGT_validated | 1))
+                return 0; /* nothing to flush, nothing to look at */
+            continue;
+        }
         if (cas(pg, &t, word | PGT_locked))
             break;
         continue;
@@ -176,8 +184,11 @@ int put_type(struct page_info *pg, bool preempt)
                 break;
         }
     }
-    if (pgt_is_table(pgt_type(word)))
-        return undo_table(pg, word, PTES_PER_TABLE, pgt_entries(t), false, preempt);
+    if (pgt_is_table(pgt_type(word))) {
+        struct table_scan s = {PTES_PER_TABLE, pgt_entries(t), t >> PGT_eighths_shift & 0xff};
+
+        return undo_table(pg, word, &s, false, preempt);
+    }
     /* Stamped only now: another CPU may have dropped its reference after we would have. */
     pg->tlb_stamp = tlb_clock();
     set_word(pg, word);
@@ -202,11 +213,12 @@ int finish_partial(struct page_info *pg, bool preempt)
 
     while (t & PGT_partial) {
         uint64_t word = t & (PGT_type_mask | PGT_foreign);
-        unsigned progress = pgt_entries(t);
+        struct table_scan s = {.next = pgt_entries(t)};
 
-        if (cas(pg, &t, word | PGT_locked))
-            return undo_table(pg, word, progress, count_present(pg, pgt_type(word), progress), true,
-                              preempt);
+        if (cas(pg, &t, word | PGT_locked)) {
+            scan_present(pg, pgt_type(word), &s);
+            return undo_table(pg, word, &s, true, preempt);
+        }
     }
     return 0;
 }

@@ -29,6 +29,10 @@ static __always_inline bool store_entry(uint64_t *e, uint64_t *old, uint64_t val
 {
     const uint64_t ad = PTE_ACCESSED | PTE_DIRTY;
 
+    if (how == SWAP_ENTRY) {
+        *old = __atomic_exchange_n(e, val, __ATOMIC_ACQ_REL);
+        return true;
+    }
     if (how == SET_ENTRY || (how == KEEP_AD && !(*old & PTE_PRESENT))) {
         WRITE_ONCE(*e, val);
         return true;
@@ -40,66 +44,94 @@ static __always_inline bool store_entry(uint64_t *e, uint64_t *old, uint64_t val
     return true;
 }
 
-/* The table is locked; unlocks it. */
-static __always_inline int update_locked_l1(struct page_info *pt, uint64_t *e, uint64_t old,
-                                            uint64_t val, enum entry_update how,
+/* The table is locked (word: as it was before); unlocks it.  *old becomes what was there. */
+static __always_inline int update_locked_l1(struct page_info *pt, uint64_t word, uint64_t *e,
+                                            uint64_t *old, uint64_t val, enum entry_update how,
                                             struct domain *table_owner, struct domain *frame_owner)
 {
+    uint64_t change = 0;
     int rc = 0;
 
-    val = adjust_entry(val);
     if (!(val & PTE_PRESENT)) {
         if (unlikely(!absent_entry_ok(val)))
             rc = -EINVAL;
-        else if (!store_entry(e, &old, val, how))
+        else if (!store_entry(e, old, val, how))
             rc = -EAGAIN;
         else {
-            l1_unlock(pt, -(long)(old & PTE_PRESENT));
-            l1e_put(old, table_owner);
+            if (*old & PTE_PRESENT)
+                change = entry_removed();
+            l1_unlock(pt, change);
+            l1e_put(*old, table_owner);
             return 0;
         }
-    } else if ((old & PTE_PRESENT) && !((old ^ val) & ~L1_HARMLESS)) {
-        if (!store_entry(e, &old, val, how))
-            rc = -EAGAIN;
-    } else {
-        rc = l1e_get(val, table_owner, frame_owner);
-        if (likely(!rc)) {
-            if (likely(store_entry(e, &old, val, how))) {
-                l1_unlock(pt, !(old & PTE_PRESENT));
-                l1e_put(old, table_owner);
-                return 0;
-            }
-            l1e_put(val, table_owner);
-            rc = -EAGAIN;
-        }
+        l1_unlock(pt, 0);
+        return rc;
     }
-    l1_unlock(pt, 0);
-    return rc;
+
+    val = adjust_entry(val);
+    if ((*old & PTE_PRESENT) && !((*old ^ val) & ~L1_HARMLESS)) {
+        if (!store_entry(e, old, val, how))
+            rc = -EAGAIN;
+        l1_unlock(pt, 0);
+        return rc;
+    }
+    rc = l1e_get(val, table_owner, frame_owner);
+    if (unlikely(rc)) {
+        l1_unlock(pt, 0);
+        return rc;
+    }
+    if (unlikely(!store_entry(e, old, val, how))) {
+        l1_unlock(pt, 0);
+        l1e_put_other(val, table_owner);
+        return -EAGAIN;
+    }
+    if (!(*old & PTE_PRESENT))
+        change = entry_added(word, e);
+    l1_unlock(pt, change);
+    l1e_put(*old, table_owner);
+    return 0;
 }
 
-static __always_inline int lock_l1_of(struct page_info *pt, const struct domain *owner)
+/* The table's word, or 0: it is not a validated L1 table of owner. */
+static __always_inline uint64_t lock_l1_of(struct page_info *pt, const struct domain *owner)
 {
-    if (unlikely(page_owner(pt) != owner)) /* leave others' tables alone, as a rule */
-        return -EPERM;
-    if (unlikely(!l1_lock(pt)))
-        return -EINVAL;
-    if (likely(page_owner(pt) == owner)) /* for certain */
+    uint64_t word;
+
+    if (unlikely(READ_ONCE(pt->owner) != domain_frame(owner)))
+        return 0; /* leave others' tables alone, as a rule */
+    word = l1_lock(pt);
+    if (likely(word) && unlikely(READ_ONCE(pt->owner) != domain_frame(owner))) {
+        l1_unlock(pt, 0); /* it changed hands in between */
         return 0;
-    l1_unlock(pt, 0);
-    return -EPERM;
+    }
+    return word;
 }
 
 int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_update how,
               struct domain *table_owner, struct domain *frame_owner)
 {
-    uint64_t *e = entry_at(ptr);
-    int rc = lock_l1_of(pt, table_owner);
+    uint64_t *e = entry_at(ptr), word = lock_l1_of(pt, table_owner), old;
 
-    if (unlikely(rc))
-        return rc;
+    if (unlikely(!word))
+        return -EINVAL;
+    old = READ_ONCE(*e);
     if (likely(how == SET_ENTRY))
-        return update_locked_l1(pt, e, READ_ONCE(*e), val, SET_ENTRY, table_owner, frame_owner);
-    return update_locked_l1(pt, e, READ_ONCE(*e), val, KEEP_AD, table_owner, frame_owner);
+        return update_locked_l1(pt, word, e, &old, val, SET_ENTRY, table_owner, frame_owner);
+    return update_locked_l1(pt, word, e, &old, val, KEEP_AD, table_owner, frame_owner);
+}
+
+int exchange_l1(struct page_info *pt, uint64_t ptr, uint64_t *val, struct domain *d)
+{
+    uint64_t *e = entry_at(ptr), word = lock_l1_of(pt, d), old;
+    int rc;
+
+    if (unlikely(!word))
+        return -EINVAL;
+    old = READ_ONCE(*e);
+    rc = update_locked_l1(pt, word, e, &old, *val, SWAP_ENTRY, d, d);
+    if (likely(!rc))
+        *val = old;
+    return rc;
 }
 
 int compare_and_update_l1(struct page_info *pt, uint64_t ptr, uint64_t *expected, uint64_t val,
@@ -109,18 +141,30 @@ int compare_and_update_l1(struct page_info *pt, uint64_t ptr, uint64_t *expected
     int rc;
 
     do {
-        rc = lock_l1_of(pt, d);
-        if (rc)
-            return rc;
+        uint64_t word = lock_l1_of(pt, d);
+
+        if (!word)
+            return -EINVAL;
         found = READ_ONCE(*e);
         if (found != *expected) {
             l1_unlock(pt, 0);
+            rc = 0;
             break;
         }
-        rc = update_locked_l1(pt, e, found, val, IF_SAME, d, d);
+        rc = update_locked_l1(pt, word, e, &found, val, IF_SAME, d, d);
     } while (rc == -EAGAIN); /* the CPU has set a bit; there are but two */
     *expected = found;
     return rc;
+}
+
+/* Tables above L1 are not locked: the word may change any time. */
+static void note_entry_added(struct page_info *pt, const uint64_t *e)
+{
+    uint64_t t = READ_ONCE(pt->type);
+
+    while (!__atomic_compare_exchange_n(&pt->type, &t, t + entry_added(t, e), false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
 }
 
 /* The table is held by a reference of its type. */
@@ -129,7 +173,6 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
 {
     struct domain *d = page_owner(pt);
     uint64_t old = READ_ONCE(*e), new;
-    long delta;
     int rc;
 
     if (type == PGT_l4 && !guest_l4_slot(((uintptr_t)e & (PAGE_SIZE - 1)) / sizeof(*e)))
@@ -158,9 +201,10 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
         if (take)
             put_table(v, dir_page(val));
     }
-    delta = (long)(val & PTE_PRESENT) - (long)(old & PTE_PRESENT);
-    if (delta)
-        __atomic_fetch_add(&pt->type, (uint64_t)delta << PGT_entries_shift, __ATOMIC_RELAXED);
+    if ((val & PTE_PRESENT) && !(old & PTE_PRESENT))
+        note_entry_added(pt, e);
+    if (!(val & PTE_PRESENT) && (old & PTE_PRESENT))
+        __atomic_fetch_add(&pt->type, entry_removed(), __ATOMIC_RELAXED);
     if (old & PTE_PRESENT)
         put_table(v, dir_page(old));
     return 0;
@@ -295,13 +339,14 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
     return frame_owner_by_id(foreigndom, &o->frame);
 }
 
-long do_mmu_update(unsigned long ureqs, unsigned long count_, unsigned long pdone,
-                   unsigned long foreigndom)
+/* A batch, or one element that has been read already (first). */
+static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned long pdone,
+                                  uint32_t foreigndom, const struct mmu_update *first)
 {
     struct vcpu *v = current;
-    uint32_t count = count_, done = 0, i;
+    struct owners o = {v->domain, v->domain};
+    uint32_t done = 0, i;
     bool again = false;
-    struct owners o;
     long rc = 0;
 
     if (unlikely(count & PREEMPTED)) {
@@ -309,10 +354,11 @@ long do_mmu_update(unsigned long ureqs, unsigned long count_, unsigned long pdon
         if (pdone && copy_from_guest(&done, pdone, sizeof(done)))
             return -EFAULT;
     }
-    if (likely((uint32_t)foreigndom == DOMID_SELF))
-        o.table = o.frame = v->domain;
-    else if ((rc = find_owners(foreigndom, &o)) != 0)
-        return rc;
+    if (unlikely(foreigndom != DOMID_SELF)) {
+        rc = find_owners(foreigndom, &o);
+        if (rc)
+            return rc;
+    }
 
     for (i = 0; i < count; i++) {
         struct mmu_update req;
@@ -322,7 +368,9 @@ long do_mmu_update(unsigned long ureqs, unsigned long count_, unsigned long pdon
             if (again)
                 break;
         }
-        if (copy_from_guest(&req, ureqs + i * sizeof(req), sizeof(req))) {
+        if (first)
+            req = *first;
+        else if (copy_from_guest(&req, ureqs + i * sizeof(req), sizeof(req))) {
             rc = -EFAULT;
             break;
         }
@@ -332,11 +380,11 @@ long do_mmu_update(unsigned long ureqs, unsigned long count_, unsigned long pdon
             break;
         }
     }
-    if (unlikely(!again && v->arch.reap_table) && !rc)
+    if (unlikely(v->arch.reap_table) && !again && !rc)
         again = mm_reap(v);
 
     done += i;
-    if (unlikely(pdone) && copy_to_guest(pdone, &done, sizeof(done)))
+    if (pdone && copy_to_guest(pdone, &done, sizeof(done)))
         return -EFAULT;
     if (unlikely(again)) {
         unsigned long args[4] = {ureqs + i * sizeof(struct mmu_update), (count - i) | PREEMPTED,
@@ -345,6 +393,31 @@ long do_mmu_update(unsigned long ureqs, unsigned long count_, unsigned long pdon
         return hypercall_continue(__HYPERVISOR_mmu_update, 4, args);
     }
     return rc;
+}
+
+/*
+ * One plain update of an L1 table of the caller's own is what page faults are made of: no more is
+ * done for it than has to be.
+ */
+long do_mmu_update(unsigned long ureqs, unsigned long count, unsigned long pdone,
+                   unsigned long foreigndom)
+{
+    struct vcpu *v = current;
+    struct mmu_update req;
+    struct page_info *pt;
+    uint64_t *e, word, old;
+
+    if (unlikely((uint32_t)count != 1) || unlikely((uint32_t)foreigndom != DOMID_SELF) ||
+        unlikely(pdone) || unlikely(v->arch.reap_table))
+        return update_batch(ureqs, count, pdone, foreigndom, NULL);
+    if (unlikely(copy_from_guest(&req, ureqs, sizeof(req))))
+        return -EFAULT;
+    pt = guest_frame(req.ptr >> PAGE_SHIFT);
+    if (unlikely(!pt) || unlikely(req.ptr & 7) || unlikely(!(word = lock_l1_of(pt, v->domain))))
+        return update_batch(ureqs, 1, 0, DOMID_SELF, &req);
+    e = entry_at(req.ptr);
+    old = READ_ONCE(*e);
+    return update_locked_l1(pt, word, e, &old, req.val, SET_ENTRY, v->domain, v->domain);
 }
 
 int vcpus_to_cpus(struct domain *d, uint64_t addr, cpumask_t *cpus)

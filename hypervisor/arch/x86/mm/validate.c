@@ -15,18 +15,16 @@
 #include "hypercall/hypercall.h"
 #include "lib/rangeset.h"
 
+#ifndef MM_CHECK_EVERY
+#define MM_CHECK_EVERY 4 /* tables below, between looks at whether something waits */
+#endif
+
 bool mm_refuse_unsafe_entries;
 uint64_t mm_mfn_limit = 1ULL << (52 - PAGE_SHIFT);
 
 static bool is_mmio(const struct page_info *pg)
 {
     return !pg || page_owner(pg) == domid_io_d;
-}
-
-/* Who has been given MMIO may choose how memory is cached. */
-static bool cache_bits_ok(uint64_t e, const struct domain *d)
-{
-    return likely(!(e & PTE_CACHE)) || !rangeset_is_empty(d->iomem);
 }
 
 static int mmio_get(uint64_t e, struct domain *table_owner, struct domain *frame_owner)
@@ -38,36 +36,36 @@ static int mmio_get(uint64_t e, struct domain *table_owner, struct domain *frame
     return rangeset_contains(d->iomem, mfn_x(pte_mfn(e))) ? 0 : -EPERM;
 }
 
-int l1e_get(uint64_t e, struct domain *table_owner, struct domain *frame_owner)
+int l1e_get_other(uint64_t e, struct domain *table_owner, struct domain *frame_owner)
 {
     struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
     int rc;
 
-    if (unlikely(!cache_bits_ok(e, table_owner)))
+    /* Who has been given MMIO may choose how memory is cached. */
+    if ((e & PTE_CACHE) && rangeset_is_empty(table_owner->iomem))
         return -EINVAL;
-    if (unlikely(!pg) || unlikely(frame_owner == domid_io_d))
-        return is_mmio(pg) ? mmio_get(e, table_owner, frame_owner) : -EPERM;
-    if (unlikely(!get_page(pg, frame_owner)))
-        return is_mmio(pg) ? mmio_get(e, table_owner, frame_owner) : -EBUSY;
+    if (is_mmio(pg))
+        return mmio_get(e, table_owner, frame_owner);
+    if (frame_owner == domid_io_d)
+        return -EPERM;
+    if (!get_page(pg, frame_owner))
+        return -EBUSY;
     if (!(e & PTE_RW))
         return 0;
     rc = get_type(pg, PGT_writable, false);
-    if (unlikely(rc))
+    if (rc)
         put_page(pg);
     return rc;
 }
 
-void l1e_put(uint64_t e, const struct domain *table_owner)
+void l1e_put_other(uint64_t e, const struct domain *table_owner)
 {
-    struct page_info *pg;
+    struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
 
-    if (!(e & PTE_PRESENT))
-        return;
-    pg = guest_frame(mfn_x(pte_mfn(e)));
-    if (unlikely(is_mmio(pg)))
+    if (is_mmio(pg))
         return;
     if (e & PTE_RW) {
-        if (unlikely(page_owner(pg) != table_owner))
+        if (page_owner(pg) != table_owner)
             __atomic_fetch_or(&pg->type, PGT_foreign, __ATOMIC_RELAXED);
         put_type(pg, false);
     }
@@ -103,18 +101,20 @@ static inline bool next_eight_empty(const uint64_t *e)
     return !((e[0] | e[1]) | (e[2] | e[3]) | (e[4] | e[5]) | (e[6] | e[7]));
 }
 
-unsigned count_present(const struct page_info *pg, uint64_t type, unsigned n)
+void scan_present(const struct page_info *pg, uint64_t type, struct table_scan *s)
 {
     const uint64_t *table = page_to_virt(pg);
-    unsigned present = 0;
 
-    for (unsigned i = 0; i < n; i++)
-        if (type != PGT_l4 || guest_l4_slot(i))
-            present += table[i] & PTE_PRESENT;
-    return present;
+    s->present = s->eighths = 0;
+    for (unsigned i = 0; i < s->next; i++)
+        if ((table[i] & PTE_PRESENT) && (type != PGT_l4 || guest_l4_slot(i))) {
+            s->present++;
+            s->eighths |= 1U << (i / 64);
+        }
 }
 
-static int validate_entry(uint64_t *slot, uint64_t e, struct domain *d, uint64_t type, bool preempt)
+static inline int validate_entry(uint64_t *slot, uint64_t e, struct domain *d, uint64_t type,
+                                 bool preempt)
 {
     uint64_t new = adjust_entry(e);
     int rc;
@@ -128,48 +128,50 @@ static int validate_entry(uint64_t *slot, uint64_t e, struct domain *d, uint64_t
     return rc;
 }
 
-int validate_table(struct page_info *pg, uint64_t type, unsigned *i, unsigned *present,
-                   bool preempt)
+int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bool preempt)
 {
     struct domain *d = page_owner(pg);
     uint64_t *table = page_to_virt(pg);
-    bool may_stop = false; /* each call makes some progress */
-    unsigned n = *i;
+    unsigned n = s->next, done = 0;
     int rc = 0;
 
     preempt = preempt && type != PGT_l1;
     while (n < PTES_PER_TABLE) {
         uint64_t e;
 
-        if (!(n % 8) && next_eight_empty(table + n)) {
-            n += 8;
-            continue;
-        }
-        if (type == PGT_l4 && !guest_l4_slot(n)) {
-            n = GUEST_SLOT_LAST_HYP + 1;
-            continue;
+        if (n % 8 == 0) {
+            if (n == GUEST_SLOT_FIRST_HYP && type == PGT_l4) {
+                n = GUEST_SLOT_LAST_HYP + 1;
+                continue;
+            }
+            if (next_eight_empty(table + n)) {
+                n += 8;
+                continue;
+            }
         }
         e = READ_ONCE(table[n]);
         if (!(e & PTE_PRESENT)) {
-            if (!absent_entry_ok(e)) {
+            if (unlikely(!absent_entry_ok(e))) {
                 rc = -EINVAL;
                 break;
             }
             n++;
             continue;
         }
-        if (preempt && may_stop && hypercall_preempt_check()) {
+        /* Each call makes some progress. */
+        if (preempt && done && done % MM_CHECK_EVERY == 0 && hypercall_preempt_check()) {
             rc = -ERESTART;
             break;
         }
         rc = validate_entry(table + n, e, d, type, preempt);
-        if (rc)
+        if (unlikely(rc))
             break;
-        may_stop = true;
-        *present += 1;
+        s->present++;
+        s->eighths |= 1U << (n / 64);
+        done++;
         n++;
     }
-    *i = n;
+    s->next = n;
     if (!rc && type == PGT_l4)
         mm_fill_hyp_slots(table, d);
     return rc;
@@ -198,41 +200,46 @@ static int dir_put(uint64_t e, bool preempt)
     return rc;
 }
 
-int devalidate_table(struct page_info *pg, uint64_t type, unsigned *i, unsigned present,
-                     bool preempt)
+int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bool preempt)
 {
     struct domain *d = page_owner(pg);
     uint64_t *table = page_to_virt(pg);
-    unsigned n = *i;
+    unsigned n = s->next, left = s->present, done = 0;
     bool dir = type != PGT_l1;
     int rc = 0;
 
     if (dir && n < PTES_PER_TABLE)
         rc = finish_child(table[n], d, type, preempt);
-    while (!rc && n && present) {
+    while (n && left && !rc) {
         uint64_t e;
 
-        if (!(n % 8) && next_eight_empty(table + n - 8)) {
-            n -= 8;
-            continue;
-        }
-        if (type == PGT_l4 && !guest_l4_slot(n - 1)) {
-            n = GUEST_SLOT_FIRST_HYP;
-            continue;
+        if (n % 8 == 0) {
+            if (n % 64 == 0 && !(s->eighths & 1U << (n / 64 - 1))) {
+                n -= 64;
+                continue;
+            }
+            if (n == GUEST_SLOT_LAST_HYP + 1 && type == PGT_l4) {
+                n = GUEST_SLOT_FIRST_HYP;
+                continue;
+            }
+            if (next_eight_empty(table + n - 8)) {
+                n -= 8;
+                continue;
+            }
         }
         e = table[--n];
         if (!(e & PTE_PRESENT))
             continue;
-        present--;
+        left--;
         if (!dir) {
             l1e_put(e, d);
             continue;
         }
         rc = dir_put(e, preempt);
-        if (!rc && present && preempt && hypercall_preempt_check())
+        if (!rc && left && preempt && ++done % MM_CHECK_EVERY == 0 && hypercall_preempt_check())
             rc = -ERESTART;
     }
-    *i = n;
+    s->next = n;
     /* What the hypervisor had there is nobody's business. */
     if (!rc && type == PGT_l4)
         memset(table + GUEST_SLOT_FIRST_HYP, 0,

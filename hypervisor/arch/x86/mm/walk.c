@@ -6,26 +6,36 @@
  */
 #include "arch/x86/mm/mm_private.h"
 
+/* The table of `type` that entry va of *table leads to, or NULL. */
+static __always_inline const uint64_t *step(const uint64_t *table, unsigned long va, unsigned level,
+                                            uint64_t type)
+{
+    uint64_t e = READ_ONCE(table[pt_index(va, level)]);
+    const struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
+
+    /* The type is more than a hint: a frame that is no RAM could not be read. */
+    if (unlikely(!(e & PTE_PRESENT)) || unlikely(!pg) ||
+        unlikely(pgt_type(READ_ONCE(pg->type)) != type))
+        return NULL;
+    return page_to_virt(pg);
+}
+
 bool walk_to_l1e(const struct vcpu *v, unsigned long va, uint64_t *ptr)
 {
-    const struct page_info *pg = v->arch.root_kernel;
-    uint64_t type = PGT_l4;
+    const uint64_t *table;
 
-    if (!pg || !guest_l4_slot(pt_index(va, 4)) || (long)(va << 16) >> 16 != (long)va)
+    if (!v->arch.root_kernel || !guest_l4_slot(pt_index(va, 4)) ||
+        (long)(va << 16) >> 16 != (long)va)
         return false;
-    for (unsigned level = 4; level > 1; level--) {
-        const uint64_t *table = page_to_virt(pg);
-        uint64_t e = READ_ONCE(table[pt_index(va, level)]);
-
-        if (!(e & PTE_PRESENT) || (e & PTE_PSE))
-            return false;
-        pg = guest_frame(mfn_x(pte_mfn(e)));
-        type -= PGT_l1;
-        /* Not only a hint: a frame that is no RAM could not be read. */
-        if (!pg || pgt_type(READ_ONCE(pg->type)) != type)
-            return false;
-    }
-    *ptr = mfn_to_maddr(page_to_mfn(pg)) + pt_index(va, 1) * sizeof(uint64_t);
+    table = page_to_virt(v->arch.root_kernel);
+    table = step(table, va, 4, PGT_l3);
+    if (table)
+        table = step(table, va, 3, PGT_l2);
+    if (table)
+        table = step(table, va, 2, PGT_l1);
+    if (!table)
+        return false;
+    *ptr = mfn_to_maddr(virt_to_mfn(table)) + pt_index(va, 1) * sizeof(*table);
     return true;
 }
 
