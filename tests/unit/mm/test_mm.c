@@ -501,6 +501,15 @@ static const uint8_t mov_store32[] = {0x89, 0x07};               /* mov %eax, (%
 static const uint8_t cmpxchg[] = {0xf0, 0x48, 0x0f, 0xb1, 0x0f}; /* rcx if rax */
 static const uint8_t xchg[] = {0x48, 0x87, 0x07};                /* xchg %rax, (%rdi) */
 
+static const uint8_t and_byte[] = {0xf0, 0x80, 0x27, 0xfd}; /* lock andb $0xfd, (%rdi) */
+static const uint8_t mov_disp[] = {0x48, 0x89, 0x47, 0x08}; /* mov %rax, 8(%rdi) */
+static const uint8_t mov_imm[] = {0x48, 0xc7, 0x07, 0, 0xff, 0xff, 0xff}; /* movq $-256, (%rdi) */
+
+static bool insn_has_disp(const uint8_t *insn)
+{
+    return !memcmp(insn, mov_disp, 4);
+}
+
 static bool ptwr(struct cpu_user_regs *r, const void *insn)
 {
     uint8_t padded[4096] = {0};
@@ -508,7 +517,7 @@ static bool ptwr(struct cpu_user_regs *r, const void *insn)
     memcpy(padded, insn, 16);
     r->rip = (uintptr_t)padded;
     r->error_code = 3;
-    return mm_try_ptwr_fault(db->vcpu[0], r->rdi, r);
+    return mm_try_ptwr_fault(db->vcpu[0], r->rdi + (insn_has_disp(insn) ? 8 : 0), r);
 }
 
 T(writable_page_tables)
@@ -554,6 +563,32 @@ T(writable_page_tables)
     assert_int_equal(r.rax, RO(a));
     assert_true(ptwr(&r, insn));
     assert_int_equal(table(pt)[4], RW(a));
+    audit();
+    /* The same by the emulator (TF keeps it from the short way), and the bytes of an entry. */
+    for (unsigned tf = 0; tf < 2; tf++) {
+        r.rflags = tf << 8;
+        memcpy(insn, xchg, sizeof(xchg));
+        r.rax = 0;
+        assert_true(ptwr(&r, insn));
+        assert_int_equal(r.rax, RW(a));
+        assert_true(ptwr(&r, insn));
+        assert_int_equal(table(pt)[4], RW(a));
+        memcpy(insn, and_byte, sizeof(and_byte)); /* takes RW away */
+        assert_true(ptwr(&r, insn));
+        assert_int_equal(table(pt)[4], RO(a));
+        assert_int_equal(r.rflags & 0x8c1, 0);
+        memcpy(insn, mov_disp, sizeof(mov_disp));
+        r.rax = RW(a);
+        r.rdi -= 8;
+        assert_true(ptwr(&r, insn));
+        assert_int_equal(table(pt)[4], RW(a));
+        r.rdi += 8;
+        audit();
+    }
+    r.rflags = 0;
+    memcpy(insn, mov_imm, sizeof(mov_imm));
+    assert_true(ptwr(&r, insn));
+    assert_int_equal(table(pt)[4], ~0xffUL);
     audit();
     /* Across two entries, and a page that is no table. */
     memcpy(insn, mov_store, sizeof(mov_store));

@@ -3,6 +3,9 @@
  * Writable page tables (VMASST_TYPE_writable_pagetables): a guest kernel's plain write to an L1
  * table, which it has mapped read-only, faults; the instruction is emulated and its write becomes
  * a checked update.  Reads and the instruction itself come through the guest's own mappings.
+ *
+ * Kernels write entries with very few instructions: those are done right here (plain_write()),
+ * everything else by the emulator.
  */
 #include "arch/x86/emulate/emulate.h"
 #include "arch/x86/mm/mm_private.h"
@@ -106,24 +109,145 @@ static const struct emul_ops ptwr_ops = {
     .cmpxchg = ptwr_cmpxchg,
 };
 
-bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs *regs)
+#define EFLAGS_CF 0x001
+#define EFLAGS_PF 0x004
+#define EFLAGS_ZF 0x040
+#define EFLAGS_SF 0x080
+#define EFLAGS_TF 0x100
+#define EFLAGS_OF 0x800
+
+/* General registers as instructions number them. */
+static uint64_t *gpr(struct cpu_user_regs *regs, unsigned n)
 {
-    struct domain *d = v->domain;
-    struct ptwr p = {.v = v, .page = addr & PAGE_MASK};
+#define REG(name) offsetof(struct cpu_user_regs, name)
+    static const uint8_t at[16] = {REG(rax), REG(rcx), REG(rdx), REG(rbx), REG(rsp), REG(rbp),
+                                   REG(rsi), REG(rdi), REG(r8),  REG(r9),  REG(r10), REG(r11),
+                                   REG(r12), REG(r13), REG(r14), REG(r15)};
+
+    return (uint64_t *)((char *)regs + at[n]);
+}
+
+/* `lock and $imm, m8` (a kernel takes the RW bit away), at byte addr % 8 of the entry. */
+static bool and_byte(const struct ptwr *p, uint64_t ptr, unsigned byte, uint8_t imm,
+                     struct cpu_user_regs *regs)
+{
+    const uint64_t *e = (uint64_t *)((char *)page_to_virt(p->pt) + (ptr & (PAGE_SIZE - 1)));
+    uint64_t clear = (uint64_t)(uint8_t)~imm << (8 * byte), old, found = READ_ONCE(*e);
+    uint8_t result;
+
+    do {
+        old = found;
+        if (compare_and_update_l1(p->pt, ptr, &found, old & ~clear, p->v->domain))
+            return false;
+    } while (found != old);
+    result = (old & ~clear) >> (8 * byte);
+    regs->rflags &= ~(uint64_t)(EFLAGS_CF | EFLAGS_PF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF);
+    regs->rflags |= (result ? 0 : EFLAGS_ZF) | (result & 0x80 ? EFLAGS_SF : 0) |
+                    (__builtin_parity(result) ? 0 : EFLAGS_PF);
+    return true;
+}
+
+/*
+ * The usual writes: mov, xchg of a whole entry with a register, mov of an immediate, lock and of a
+ * byte; the address in a register, perhaps with a byte of displacement.  False: something else,
+ * or not allowed; nothing has changed.
+ */
+static bool plain_write(const struct ptwr *p, unsigned long addr, struct cpu_user_regs *regs)
+{
+    uint8_t insn[12], rex = 0, op, modrm;
+    unsigned n = 0, reg, base, len = 0;
+    struct domain *d = p->v->domain;
+    bool lock = false;
+    int8_t disp = 0;
+    uint64_t ptr, val, *r;
+
+    if ((regs->rflags & EFLAGS_TF) || (regs->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - sizeof(insn) ||
+        raw_copy_from_guest(insn, regs->rip, sizeof(insn)))
+        return false;
+    if (insn[n] == 0xf0) {
+        lock = true;
+        n++;
+    }
+    if ((insn[n] & 0xf0) == 0x40)
+        rex = insn[n++];
+    op = insn[n++];
+    modrm = insn[n++];
+    base = modrm & 7;
+    if (modrm >> 6 > 1 || base == 4 || (base == 5 && !(modrm >> 6)))
+        return false; /* SIB, a long displacement, or relative to rip */
+    base |= (rex & 1) << 3;
+    reg = (modrm >> 3 & 7) | (rex & 4) << 1;
+    if (modrm >> 6)
+        disp = insn[n++];
+    if (*gpr(regs, base) + disp != addr)
+        return false;
+    ptr = mfn_to_maddr(page_to_mfn(p->pt)) + (addr & (PAGE_SIZE - 1) & ~7UL);
+
+    if (op == 0x80 && lock && (reg & 7) == 4) { /* and $imm8, m8 */
+        if (!and_byte(p, ptr, addr & 7, insn[n++], regs))
+            return false;
+        regs->rip += n;
+        return true;
+    }
+    if (!(rex & 8) || (addr & 7))
+        return false;
+    r = gpr(regs, reg);
+    if (op == 0x87) { /* xchg %r64, m64: locked or not is the same */
+        val = *r;
+        if (exchange_l1(p->pt, ptr, &val, d))
+            return false;
+        *r = val;
+    } else if (op == 0x89 && !lock) { /* mov %r64, m64 */
+        if (update_l1(p->pt, ptr, *r, SET_ENTRY, d, d))
+            return false;
+    } else if (op == 0xc7 && !lock && !(reg & 7)) { /* mov $imm32, m64 */
+        int32_t imm;
+
+        memcpy(&imm, insn + n, sizeof(imm));
+        len = sizeof(imm);
+        if (update_l1(p->pt, ptr, (int64_t)imm, SET_ENTRY, d, d))
+            return false;
+    } else
+        return false;
+    regs->rip += n + len;
+    return true;
+}
+
+static bool emulated_write(struct ptwr *p, struct cpu_user_regs *regs)
+{
     struct emul_ctxt ctxt = {
         .regs = regs,
         .ops = &ptwr_ops,
-        .priv = &p,
+        .priv = p,
         .addr_size = 64,
         .sp_size = 64,
         .cpl = 0,
     };
+
+    switch (x86_emulate(&ctxt)) {
+    case EMUL_OKAY:
+    case EMUL_RETRY:
+        return true;
+    case EMUL_EXCEPTION:
+        if (ctxt.exception.vector != EMUL_VEC_PF)
+            return false;
+        pv_inject_page_fault(regs, ctxt.exception.cr2, ctxt.exception.error_code);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs *regs)
+{
+    struct ptwr p = {.v = v, .page = addr & PAGE_MASK};
     uint64_t l1e;
     mfn_t l1mfn;
+    bool done;
 
     if ((regs->error_code & (PFEC_PRESENT | PFEC_WRITE | PFEC_RESERVED | PFEC_FETCH)) !=
             (PFEC_PRESENT | PFEC_WRITE) ||
-        !test_bit(VMASST_TYPE_writable_pagetables, &d->vm_assist) ||
+        !test_bit(VMASST_TYPE_writable_pagetables, &v->domain->vm_assist) ||
         !(v->arch.pv.flags & PVF_KERNEL_MODE))
         return false;
     if (!mm_guest_walk_l1(v, addr, &l1e, &l1mfn) || (l1e & (PTE_PRESENT | PTE_RW)) != PTE_PRESENT)
@@ -131,22 +255,9 @@ bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs 
     p.pt = guest_frame(mfn_x(pte_mfn(l1e)));
     if (!p.pt ||
         (READ_ONCE(p.pt->type) & (PGT_type_mask | PGT_validated)) != (PGT_l1 | PGT_validated) ||
-        !get_page(p.pt, d))
+        !get_page(p.pt, v->domain))
         return false;
-
-    switch (x86_emulate(&ctxt)) {
-    case EMUL_OKAY:
-    case EMUL_RETRY:
-        put_page(p.pt);
-        return true;
-    case EMUL_EXCEPTION:
-        put_page(p.pt);
-        if (ctxt.exception.vector != EMUL_VEC_PF)
-            return false;
-        pv_inject_page_fault(regs, ctxt.exception.cr2, ctxt.exception.error_code);
-        return true;
-    default:
-        put_page(p.pt);
-        return false;
-    }
+    done = plain_write(&p, addr, regs) || emulated_write(&p, regs);
+    put_page(p.pt);
+    return done;
 }
