@@ -71,6 +71,13 @@ bool vcpu_runnable(const struct vcpu *v)
              (d->sched ? READ_ONCE(d->sched->pause_count) : 0));
 }
 
+/* May v run on cpu?  Where all CPUs it wants have gone, anywhere. */
+static bool may_run_on(const struct vcpu *v, unsigned cpu)
+{
+    return cpumask_test_cpu(cpu, &v->hard_affinity) ||
+           !cpumask_intersects(&v->hard_affinity, &cpu_online_map);
+}
+
 /* ---- accounts ---- */
 
 static void set_runstate(struct vcpu *v, int state, s_time_t now)
@@ -170,7 +177,7 @@ static struct sched_cpu *place(struct vcpu *v, struct sched_cpu *p)
         spin_unlock(&p->lock);
         lock_both(p, q);
         same = v->processor == p->cpu && !v->is_running && v->runstate.state != RUNSTATE_running &&
-               v->runstate.state != RUNSTATE_runnable && cpumask_test_cpu(cpu, &v->hard_affinity);
+               v->runstate.state != RUNSTATE_runnable && may_run_on(v, cpu);
         if (!same) {
             spin_unlock(&p->lock);
             spin_unlock(&q->lock);
@@ -267,7 +274,7 @@ static void finish_migration(struct vcpu *v)
             break;
         spin_unlock(&p->lock);
         lock_both(p, q);
-        if (v->processor == p->cpu && !v->is_running && cpumask_test_cpu(cpu, &v->hard_affinity)) {
+        if (v->processor == p->cpu && !v->is_running && may_run_on(v, cpu)) {
             WRITE_ONCE(v->processor, cpu);
             spin_unlock(&p->lock);
             p = q;
@@ -315,7 +322,7 @@ void vcpu_set_soft_affinity(struct vcpu *v, const cpumask_t *mask)
 
 bool sched_pull(struct vcpu *v, unsigned cpu)
 {
-    if (v->is_running || !cpumask_test_cpu(cpu, &v->hard_affinity))
+    if (v->is_running || !may_run_on(v, cpu))
         return false;
     scheduler->dequeue(v);
     WRITE_ONCE(v->processor, cpu);
@@ -345,7 +352,7 @@ static struct vcpu *choose_next(struct sched_cpu *p, struct vcpu *prev, bool run
     s_time_t slice = 0;
 
     next = scheduler->pick_next(p->cpu, now, ran, runnable, p->since, &slice);
-    if (!next && scheduler->steal(p->cpu, now))
+    if (!next && cpu_online(p->cpu) && scheduler->steal(p->cpu, now))
         next = scheduler->pick_next(p->cpu, now, NULL, false, now, &slice);
     if (next && slice)
         sched_set_slice(p, now + slice);
@@ -513,10 +520,29 @@ static int sched_cpu_up(unsigned cpu)
     return 0;
 }
 
+/* cpu is offline and has stopped, idle: what it had goes elsewhere. */
+static void sched_cpu_down(unsigned cpu)
+{
+    struct domain *d;
+    struct vcpu *v;
+
+    cpumask_clear_cpu(cpu, &sched_idle_cpus);
+    for_each_domain (d)
+        for_each_vcpu (d, v)
+            if (READ_ONCE(v->processor) == cpu) {
+                set_bit(VPF_migrating, &v->pause_flags);
+                vcpu_sleep_nosync(v);
+                finish_migration(v);
+            }
+    timer_cpu_dead(cpu);
+    rcu_cpu_dead(cpu);
+}
+
 DEFINE_UNIT(sched, .name = "sched", .level = UNIT_SCHED, .idle_too = true,
             .domain_create = sched_domain_create, .relinquish = sched_relinquish,
             .domain_free = sched_domain_free, .vcpu_create = sched_vcpu_create,
-            .vcpu_reset = sched_vcpu_reset, .vcpu_free = sched_vcpu_free, .cpu_up = sched_cpu_up);
+            .vcpu_reset = sched_vcpu_reset, .vcpu_free = sched_vcpu_free, .cpu_up = sched_cpu_up,
+            .cpu_down = sched_cpu_down);
 
 void sched_cpu_start(unsigned cpu)
 {

@@ -237,6 +237,73 @@ static void call_idle_cpu(const struct rr_cpu *rc)
         }
 }
 
+static bool steal_from(struct list_head *list, unsigned cpu, s_time_t now, s_time_t waited)
+{
+    struct rr_vcpu *rv;
+
+    list_for_each_entry (rv, list, link) {
+        if (now - rv->since < waited || !sched_pull(rv->v, cpu))
+            continue;
+        enqueue(&per_cpu(rr_cpu, cpu), rv, now);
+        return true;
+    }
+    return false;
+}
+
+/* Queues on cpu a vcpu that has waited elsewhere for so long at least. */
+static bool take_waiting(unsigned cpu, s_time_t now, s_time_t waited)
+{
+    unsigned other;
+    bool found = false;
+
+    for_each_online_cpu (other) {
+        struct rr_cpu *rc = &per_cpu(rr_cpu, other);
+        struct sched_cpu *p = &per_cpu(sched_cpu, other);
+
+        /* Only tried, not waited for: the other may be doing the same with us. */
+        if (other == cpu || !READ_ONCE(rc->queued) || !spin_trylock(&p->lock))
+            continue;
+        found = steal_from(&rc->current_turn, cpu, now, waited) ||
+                steal_from(&rc->next_turn, cpu, now, waited);
+        spin_unlock(&p->lock);
+        if (found)
+            break;
+    }
+    return found;
+}
+
+static bool steal(unsigned cpu, s_time_t now)
+{
+    return take_waiting(cpu, now, 0);
+}
+
+/*
+ * Fairness between CPUs: where a vcpu has a CPU to itself while others wait elsewhere, it does not
+ * begin another turn but makes room for one of those, as soon as that has waited for half a turn:
+ * one that has just had its own would be no better.  It has no timer that would tell it, so a CPU
+ * on which vcpus wait calls one such CPU at the end of each turn.
+ */
+static void call_lone_cpu(unsigned cpu)
+{
+    unsigned other;
+
+    for_each_online_cpu (other)
+        if (other != cpu && !READ_ONCE(per_cpu(rr_cpu, other).queued)) {
+            cpu_raise_softirq(other, SOFTIRQ_SCHEDULE);
+            return;
+        }
+}
+
+static bool others_wait(unsigned cpu)
+{
+    unsigned other;
+
+    for_each_online_cpu (other)
+        if (other != cpu && READ_ONCE(per_cpu(rr_cpu, other).queued))
+            return true;
+    return false;
+}
+
 static struct rr_vcpu *first_of(const struct rr_cpu *rc, s_time_t now)
 {
     struct rr_vcpu *waits = NULL, *urgent = NULL;
@@ -255,59 +322,35 @@ static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, boo
 {
     struct rr_cpu *rc = &per_cpu(rr_cpu, cpu);
     struct rr_vcpu *rv;
+    bool turn_over = false, try_again = false;
 
     if (prev) {
         rv = rr_vcpu(prev);
         /* Who runs alone owes nobody the time. */
         rv->left = max(rv->left - (now - since), -turn_length(prev));
         rv->since = now;
+        turn_over = queue_prev && rv->left <= 0;
         if (queue_prev)
             enqueue(rc, rv, now);
         rv->yields = false;
+        if (turn_over && rc->queued == 1 && !take_waiting(cpu, now, TURN / 2))
+            try_again = others_wait(cpu);
     }
     rv = first_of(rc, now);
-    if (!rv)
+    if (!rv || unlikely(!cpu_online(cpu))) /* going offline: others will fetch what is queued */
         return NULL;
     dequeue(rv->v);
     if (rc->queued) {
         *slice = max(rv->left, ratelimit);
         if (!cpumask_empty(&sched_idle_cpus))
             call_idle_cpu(rc);
+        else if (turn_over)
+            call_lone_cpu(cpu);
+    } else if (try_again) {
+        rv->left = 0;
+        *slice = max(ratelimit, TURN_MIN);
     }
     return rv->v;
-}
-
-static bool steal_from(struct list_head *list, unsigned cpu, s_time_t now)
-{
-    struct rr_vcpu *rv;
-
-    list_for_each_entry (rv, list, link) {
-        if (!sched_pull(rv->v, cpu))
-            continue;
-        enqueue(&per_cpu(rr_cpu, cpu), rv, now);
-        return true;
-    }
-    return false;
-}
-
-static bool steal(unsigned cpu, s_time_t now)
-{
-    unsigned other;
-    bool found = false;
-
-    for_each_online_cpu (other) {
-        struct rr_cpu *rc = &per_cpu(rr_cpu, other);
-        struct sched_cpu *p = &per_cpu(sched_cpu, other);
-
-        /* Only tried, not waited for: the other may be doing the same with us. */
-        if (other == cpu || !READ_ONCE(rc->queued) || !spin_trylock(&p->lock))
-            continue;
-        found = steal_from(&rc->current_turn, cpu, now) || steal_from(&rc->next_turn, cpu, now);
-        spin_unlock(&p->lock);
-        if (found)
-            break;
-    }
-    return found;
 }
 
 /* ---- tools ---- */

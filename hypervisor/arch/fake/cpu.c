@@ -208,7 +208,7 @@ void fake_advance_to(s_time_t t)
         fake_irqs_on = false;
         timer_interrupt();
         fake_irqs_on = true;
-        fake_softirqs();
+        fake_softirqs_all(); /* also of the CPUs it interrupts */
     }
     play_cpu(back);
     fake_now = t;

@@ -48,7 +48,7 @@ extern bool fake_lazy_save;
 /* --- time --- */
 extern s_time_t fake_now;
 extern s_time_t fake_deadline[NR_CPUS]; /* what arch_timer_program() was given last */
-/* Moves time to t, stopping at each CPU's deadline to fire its timer interrupt and softirqs. */
+/* Moves time to t, stopping at each CPU's deadline for its timer interrupt and all softirqs. */
 void fake_advance_to(s_time_t t);
 
 /* --- frames --- */

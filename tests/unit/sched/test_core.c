@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The scheduler: switching, pausing, affinity, fairness, accounts, and all of it at random. */
 #include "ground.h"
+#include "domain/unit.h"
 
 static uint64_t ran(const struct vcpu *v)
 {
@@ -234,6 +235,72 @@ static void test_fair(void **state)
     fake_softirqs_all();
     ground_pass(MILLISECS(100));
     assert_int_equal(fake_deadline[0], S_TIME_NEVER);
+}
+
+/* Three always busy on two CPUs, five on three: all get about the same. */
+static void test_fair_between_cpus(void **state)
+{
+    (void)state;
+    for (unsigned cpus = 2; cpus <= 3; cpus++) {
+        unsigned n = cpus * 2 - 1;
+        struct domain *d;
+        uint64_t share = SECONDS(6) * cpus / n;
+
+        ground_init(cpus);
+        d = ground_domain(1, n);
+        domain_unpause_by_tools(d);
+        ground_pass(SECONDS(6));
+        for (unsigned i = 0; i < n; i++)
+            assert_in_range(ran(d->vcpu[i]), share * 8 / 10, share * 12 / 10);
+    }
+}
+
+static void test_cpu_down_and_up(void **state)
+{
+    struct domain *d;
+    cpumask_t on2;
+
+    (void)state;
+    ground_init(3);
+    d = ground_domain(1, 5);
+    list_add_tail(&d->list, &domain_list);
+    cpumask_clear(&on2);
+    cpumask_set_cpu(2, &on2);
+    assert_int_equal(vcpu_set_hard_affinity(d->vcpu[4], &on2), 0);
+    domain_unpause_by_tools(d);
+    ground_pass(MILLISECS(50));
+    /* The CPU leaves: what ran there is off it, and it plays no more. */
+    cpumask_clear_cpu(2, &cpu_online_map);
+    if (ground_runs(2)) {
+        struct vcpu *v = ground_runs(2);
+
+        vcpu_pause_nosync(v);
+        fake_run_on(2, v);
+        raise_softirq(SOFTIRQ_SCHEDULE);
+        fake_softirqs();
+        assert_null(ground_runs(2));
+        fake_run_on(0, per_cpu(sched_cpu, 0).curr);
+        units_cpu_down(2);
+        vcpu_unpause(v);
+    } else {
+        units_cpu_down(2);
+    }
+    fake_deadline[2] = S_TIME_NEVER;
+    ground_pass(SECONDS(1));
+    for (unsigned i = 0; i < 5; i++) {
+        assert_true(d->vcpu[i]->processor < 2);
+        assert_true(ran(d->vcpu[i]) > MILLISECS(200));
+    }
+    cpumask_setall(&on2);
+    assert_int_equal(vcpu_set_hard_affinity(d->vcpu[4], &on2), 0);
+    assert_int_equal(units_cpu_up(2), 0);
+    cpumask_set_cpu(2, &cpu_online_map);
+    fake_run_on(2, per_cpu(sched_cpu, 2).idle);
+    sched_cpu_start(2);
+    raise_softirq(SOFTIRQ_SCHEDULE);
+    ground_pass(SECONDS(1));
+    assert_non_null(ground_runs(2));
+    list_del(&d->list);
 }
 
 static void test_weight(void **state)
@@ -480,6 +547,8 @@ int main(void)
         cmocka_unit_test(test_affinity_moves),
         cmocka_unit_test(test_fair),
         cmocka_unit_test(test_weight),
+        cmocka_unit_test(test_fair_between_cpus),
+        cmocka_unit_test(test_cpu_down_and_up),
         cmocka_unit_test(test_sleepers),
         cmocka_unit_test(test_yield),
         cmocka_unit_test(test_runstate_area),

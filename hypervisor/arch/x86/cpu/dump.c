@@ -49,6 +49,8 @@ unsigned arch_backtrace(const struct cpu_user_regs *regs, unsigned long *pc, uns
            fp < end - 2 * sizeof(long)) {
         const unsigned long *frame = (const unsigned long *)fp;
 
+        if (!frame[1])
+            break;
         pc[n++] = frame[1];
         if (frame[0] <= fp)
             break;
