@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""What ./test runs: the builds, the checks of the source, the unit tests, then the system tests in
+two lines side by side, since a virtual machine seldom keeps more than one CPU of this one busy.
+
+    ./test                 all of it
+    ./test build unit      only these stages (build, checks, unit, system)
+"""
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+LOGS = os.path.join(TOP, "build", "test")
+START = time.monotonic()
+CPUS = os.cpu_count() or 1
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-v", "--tb=short", "--no-header", "-rN"]
+# Two lines of about equal length. A file of tests that is named in none goes with the second.
+FIRST_LINE = ["tests/system/test_xl.py"]
+
+lock = threading.Lock()
+passed = failed = 0
+broken = []
+
+
+def say(text):
+    with lock:
+        print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
+
+
+def count(good, bad, what):
+    global passed, failed
+    with lock:
+        passed += good
+        failed += bad
+        if bad:
+            broken.append(what)
+
+
+def step(name, command, parse=None, **options):
+    """Run one command, count it (or what `parse` finds in its output); its output if it failed."""
+    begun = time.monotonic()
+    done = subprocess.run(command, cwd=TOP, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, errors="replace", **options)
+    good, bad = parse(done.stdout) if parse else (0, 0)
+    if parse is None or (done.returncode and not bad) or good + bad == 0:
+        good, bad = (good + 1, bad) if done.returncode == 0 else (good, bad + 1)
+    count(good, bad, name)
+    word = "ok" if not bad else "FAILED"
+    detail = f", {good} passed, {bad} failed" if parse else ""
+    say(f"{name}: {word} in {time.monotonic() - begun:.1f} s{detail}")
+    if bad:
+        with lock:
+            print("\n".join(done.stdout.splitlines()[-60:]), flush=True)
+    return bad == 0
+
+
+def has_target(name):
+    return subprocess.run(["make", "-n", name], cwd=TOP, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def build():
+    jobs = f"-j{CPUS}"
+    step("build with gcc", ["make", "-s", jobs])
+    step("build with clang", ["make", "-s", jobs, "CC=clang-14", "O=build/clang"])
+    if os.path.exists(os.path.join(TOP, "configs", "tiny")) or has_target("tiny"):
+        step("build of the tiny configuration", ["make", "-s", jobs, "tiny"])
+
+
+def checks():
+    for target in ("format-check", "header-check"):
+        if has_target(target):
+            step(target, ["make", "-s", target])
+
+
+def cmocka_counts(output):
+    good = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", output))
+    bad = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", output))
+    return good, bad
+
+
+def unit():
+    # Built side by side, run one by one: `make unit` stops at the first binary that fails.
+    if step("build of the unit tests", ["make", "-s", "-k", f"-j{CPUS}", "unit-build"]
+            if has_target("unit-build") else ["make", "-s", "-k", f"-j{CPUS}", "unit"]):
+        step("unit tests", ["make", "-k", "unit"], cmocka_counts)
+
+
+def pytest_line(number, files):
+    """One line of system tests; each result is printed as it comes."""
+    report = os.path.join(LOGS, f"report.{number}.xml")
+    env = dict(os.environ, SUITE_LINE=str(number))
+    process = subprocess.Popen(PYTEST + [f"--junitxml={report}"] + files, cwd=TOP, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+                               errors="replace")
+    tail, failures = [], False
+    for line in process.stdout:
+        found = re.match(r"(\S+::\S.*?) (PASSED|FAILED|ERROR|SKIPPED)", line)
+        if found and not failures:
+            say(f"{found.group(2).lower()}: {found.group(1)}")
+        failures = failures or line.startswith("====") and ("FAILURES" in line or "ERRORS" in line)
+        if failures:
+            tail.append(line)
+    process.wait()
+    try:
+        suite = xml.etree.ElementTree.parse(report).getroot()
+        suite = suite if suite.tag == "testsuite" else suite[0]
+        numbers = {key: int(suite.get(key)) for key in ("tests", "failures", "errors", "skipped")}
+        bad = numbers["failures"] + numbers["errors"]
+        count(numbers["tests"] - bad - numbers["skipped"], bad, " ".join(files))
+    except (OSError, xml.etree.ElementTree.ParseError):
+        count(0, 1, " ".join(files))
+        tail.append("pytest itself failed\n")
+    if tail:
+        with lock:
+            print("".join(tail), flush=True)
+
+
+def system():
+    os.makedirs(LOGS, exist_ok=True)
+    if not step("dom0 and guest images", ["dom0/build.py"]):
+        return
+    files = []
+    for folder in ("tests/system", "tests/guests"):
+        for where, _, names in sorted(os.walk(os.path.join(TOP, folder))):
+            files += [os.path.relpath(os.path.join(where, name), TOP) for name in sorted(names)
+                      if re.fullmatch(r"test_\w+\.py", name)]
+    lines = [[f for f in files if f in FIRST_LINE], [f for f in files if f not in FIRST_LINE]]
+    threads = [threading.Thread(target=pytest_line, args=(number, line))
+               for number, line in enumerate(lines, 1) if line]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+STAGES = {"build": build, "checks": checks, "unit": unit, "system": system}
+
+
+def main():
+    wanted = sys.argv[1:] or list(STAGES)
+    unknown = [name for name in wanted if name not in STAGES]
+    if unknown:
+        raise SystemExit(f"./test knows no stage {unknown[0]}; it has {', '.join(STAGES)}")
+    for name in wanted:
+        STAGES[name]()
+    if broken:
+        print("failed: " + "; ".join(broken))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
