@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: MIT
-# make            the hypervisor: build/x86_64/hospes (multiboot 1, 32-bit ELF), hospes.gz, hospes-syms
-# make unit       host unit tests under ASan and UBSan
-# make help       everything else
+#: make                   the hypervisor: build/x86_64/hospes (multiboot 1, 32-bit ELF), hospes.gz, hospes-syms
+#: make CC=clang-14 O=build/clang      the same with clang, beside it
+#: make menuconfig        what to build: changes .config
+#: make defconfig         .config: everything; also tiny_defconfig, debug_defconfig (configs/)
+#: make tiny              the tiny configuration beside the other, in build/tiny; sizes of both
+#: make unit              host unit tests under ASan and UBSan
+#: make check             headers, sizes, names, format, generated documents
+#: make format            clang-format over all of it
+#: make docs              docs/abi.md, docs/command-line.md
+#: make iso KERNEL=... INITRD=...      a CD that boots by BIOS and EFI
+#: make install [DESTDIR=...]          to /boot, where Debian's GRUB scripts look
+#: make gdb               attaches to a QEMU started with -s, with symbols (docs/debugging.md)
+#: make clean
+#: Variables: V=1 shows commands, O= names the build directory, CONFIG= another .config
 ARCH    ?= x86
 O       ?= build/x86_64
 CC      := gcc
@@ -11,37 +22,55 @@ Q       := $(if $(filter 1,$(V)),,@)
 
 all: $(O)/hospes $(O)/hospes.gz sizes
 
--include build/config.mk
+# The hypervisor's configuration is $(CONFIG), or the defaults; host tests always have the defaults.
+CONFIG  ?= .config
+-include $(O)/config.mk
 
 COMMON_INC := -I. -Ihypervisor
 DEFS       := -D__XEN_TOOLS__
 WARN       := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes
-HYP_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin-printf -fno-strict-aliasing -fno-common -fPIC \
+OPTIMIZE   := $(if $(CONFIG_OPTIMIZE_SIZE),-Os,-O2)
+HYP_CFLAGS := -std=gnu11 $(OPTIMIZE) -g -ffreestanding -fno-builtin-printf -fno-strict-aliasing -fno-common -fPIC \
               -fvisibility=hidden -fno-stack-protector -fno-asynchronous-unwind-tables -fno-jump-tables \
               -fno-omit-frame-pointer -mno-red-zone -mno-sse -mno-mmx -mno-80387 -msoft-float -mgeneral-regs-only \
-              -include build/autoconf.h -include lib/hidden.h $(WARN) $(DEFS) $(COMMON_INC) -Ihypervisor/arch/$(ARCH) -I$(O) $(EXTRA_CFLAGS)
+              -include $(O)/autoconf.h -include lib/hidden.h $(WARN) $(DEFS) $(COMMON_INC) -Ihypervisor/arch/$(ARCH) -I$(O) $(EXTRA_CFLAGS)
 
 # Every room is a folder; what Kconfig leaves out is a file left out (hypervisor/rooms.mk).
 SRCS := $(sort $(shell find hypervisor lib -name '*.c' -o -name '*.S' | grep -v '/fake/' | grep -v 'asm-offsets.c'))
--include hypervisor/rooms.mk
+include hypervisor/rooms.mk
 SRCS := $(filter-out $(SRCS_OUT),$(SRCS))
 OBJS := $(addprefix $(O)/,$(addsuffix .o,$(basename $(SRCS))))
 
-build/autoconf.h build/config.mk: Kconfig tools/genconfig.py $(wildcard .config)
-	@mkdir -p build
-	$(Q)/usr/bin/python3 tools/genconfig.py
+$(O)/autoconf.h $(O)/config.mk &: Kconfig tools/genconfig.py $(wildcard $(CONFIG))
+	$(Q)/usr/bin/python3 tools/genconfig.py $(CONFIG) $(O)
 
-$(O)/asm-offsets.h: hypervisor/arch/$(ARCH)/asm-offsets.c build/autoconf.h
+build/autoconf.h: Kconfig tools/genconfig.py
+	$(Q)/usr/bin/python3 tools/genconfig.py configs/defconfig build
+
+menuconfig:
+	$(Q)KCONFIG_CONFIG=$(CONFIG) /usr/bin/python3 -m menuconfig Kconfig
+
+%_defconfig: configs/%_defconfig
+	cp $< $(CONFIG)
+
+defconfig: configs/defconfig
+	cp $< $(CONFIG)
+
+tiny:
+	$(Q)$(MAKE) --no-print-directory CONFIG=configs/tiny_defconfig O=build/tiny build/tiny/hospes build/tiny/hospes.gz
+	$(Q)$(MAKE) --no-print-directory
+
+$(O)/asm-offsets.h: hypervisor/arch/$(ARCH)/asm-offsets.c $(O)/autoconf.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HYP_CFLAGS) -S -o $(@:.h=.s) $<
 	$(Q)sed -n 's/^.*->\([A-Za-z0-9_]*\) [$$]*\(-\{0,1\}[0-9]*\).*$$/#define \1 \2/p' $(@:.h=.s) > $@
 
-$(O)/%.o: %.c build/autoconf.h | $(O)/asm-offsets.h
+$(O)/%.o: %.c $(O)/autoconf.h | $(O)/asm-offsets.h
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(HYP_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(O)/%.o: %.S build/autoconf.h $(O)/asm-offsets.h
+$(O)/%.o: %.S $(O)/autoconf.h $(O)/asm-offsets.h
 	@mkdir -p $(@D)
 	@echo "  AS   $<"
 	$(Q)$(CC) $(HYP_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c -o $@ $<
@@ -54,16 +83,40 @@ UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-reco
                -Wall -Wextra -Werror $(DEFS) -I. -Ihypervisor -Ihypervisor/arch/fake -Itests/unit -include build/autoconf.h
 -include $(sort $(wildcard tests/unit/*/rules.mk))
 
+unit-build: $(UNIT_TESTS)
+
 unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do echo "  UNIT $$t"; $$t; done
 
+docs/abi.md: $(wildcard abi/ops/*.def) tools/gen-abi-doc.py
+	$(Q)/usr/bin/python3 tools/gen-abi-doc.py > $@.new && mv $@.new $@
+
+abi: docs/abi.md
+docs: docs/abi.md docs/command-line.md
+all: docs
+
+FORMATTED = find hypervisor lib tests \( -name '*.c' -o -name '*.h' \)
 format-check:
-	@find hypervisor lib tests \( -name '*.c' -o -name '*.h' \) | xargs clang-format-14 --dry-run -Werror
+	$(Q)$(FORMATTED) | xargs clang-format-14 --dry-run -Werror
 
 format:
-	@find hypervisor lib tests \( -name '*.c' -o -name '*.h' \) | xargs clang-format-14 -i
+	$(Q)$(FORMATTED) | xargs clang-format-14 -i
+
+header-check: $(O)/asm-offsets.h build/autoconf.h
+	$(Q)/usr/bin/python3 tools/check-headers.py $(O)
+	$(Q)tools/check-sizes
+
+doc-check:
+	$(Q)/usr/bin/python3 tools/gen-abi-doc.py --check
+	$(Q)/usr/bin/python3 tools/gen-command-line-doc.py | cmp - docs/command-line.md
+
+check: format-check header-check doc-check
+	@echo "  CHECK all well"
+
+help:
+	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
 
 clean:
-	rm -rf $(O) build/unit build/autoconf.h build/config.mk
+	rm -rf $(O) build/tiny build/unit build/autoconf.h build/config.mk
 
-.PHONY: all unit clean format format-check sizes help
+.PHONY: all unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig

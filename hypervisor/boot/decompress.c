@@ -75,5 +75,6 @@ int decompress(const void *in, size_t in_len, void *out, size_t out_max, size_t 
     return result == PAYLOAD_OK         ? 0
            : result == PAYLOAD_TOO_LONG ? -ENOSPC
            : result == PAYLOAD_DAMAGED  ? -EBADMSG
+           : result == PAYLOAD_ABSENT   ? -EOPNOTSUPP
                                         : -ENOMEM;
 }

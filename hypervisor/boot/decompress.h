@@ -6,7 +6,7 @@
 /*
  * Unpacks xz, gzip, zstd or lz4 (as Linux's build makes it), recognised by its first bytes, into
  * out.  0; -EINVAL: unknown format; -ENOSPC: longer than out_max; -EBADMSG: damaged;
- * -ENOMEM: not enough scratch memory.
+ * -ENOMEM: not enough scratch memory; -EOPNOTSUPP: this build leaves that format out.
  */
 int decompress(const void *in, size_t in_len, void *out, size_t out_max, size_t *out_len);
 /* Name of the format, or NULL. */

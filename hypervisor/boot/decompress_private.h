@@ -15,7 +15,19 @@ struct payload_job {
     size_t arena_size;
 };
 
-enum payload_result { PAYLOAD_OK, PAYLOAD_DAMAGED, PAYLOAD_TOO_LONG, PAYLOAD_NO_MEMORY };
+enum payload_result {
+    PAYLOAD_OK,
+    PAYLOAD_DAMAGED,
+    PAYLOAD_TOO_LONG,
+    PAYLOAD_NO_MEMORY,
+    PAYLOAD_ABSENT /* this build leaves the decoder out */
+};
+
+/* One call of a library each. */
+enum payload_result unpack_xz(struct payload_job *j);
+enum payload_result unpack_gzip(struct payload_job *j);
+enum payload_result unpack_zstd(struct payload_job *j);
+enum payload_result unpack_lz4(struct payload_job *j);
 
 /* Runs where library code may run; arg is a struct payload_job *.  enum payload_result. */
 long payload_decompress(void *arg);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* One instruction on the processor that runs the test, from a given state, in user mode. */
-#ifndef HOSPES_TESTS_EMULATE_NATIVE_H
-#define HOSPES_TESTS_EMULATE_NATIVE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,5 +34,3 @@ void native_run(struct machine *m, unsigned int mode, const uint8_t *code, unsig
 
 /* Does that work here?  A sandbox may not let user mode trace itself. */
 bool native_works(unsigned int mode);
-
-#endif

@@ -14,15 +14,18 @@ LDFLAGS_HYP := -static -nostdlib --no-dynamic-linker -z noexecstack -z max-page-
 # Debian's static libraries for the kernel's payload (hypervisor/boot/decompress.c), with their
 # C library calls bound to our own small shim (libc_shim.c) under names nobody else uses.
 PAYLOAD_LIBDIR := /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)
-PAYLOAD_LIBS   := $(addprefix $(PAYLOAD_LIBDIR)/,liblzma.a libz.a libzstd.a liblz4.a)
+PAYLOAD_LIBS   := $(addprefix $(PAYLOAD_LIBDIR)/,$(if $(CONFIG_PAYLOAD_XZ),liblzma.a) \
+                    $(if $(CONFIG_PAYLOAD_GZIP),libz.a) $(if $(CONFIG_PAYLOAD_ZSTD),libzstd.a) \
+                    $(if $(CONFIG_PAYLOAD_LZ4),liblz4.a))
+PAYLOAD_OBJS   := $(filter %/libc_shim.o %/decompress_libs.o %/unpack_xz.o %/unpack_gzip.o %/unpack_zstd.o %/unpack_lz4.o,$(OBJS))
 
-$(O)/payload.o: $(O)/hypervisor/boot/libc_shim.o $(O)/hypervisor/boot/decompress_libs.o $(PAYLOAD_LIBS) $(BOOT_DIR)/image.mk
+$(O)/payload.o: $(PAYLOAD_OBJS) $(PAYLOAD_LIBS) $(BOOT_DIR)/image.mk
 	@echo "  LD   $@"
 	$(Q)$(LD) -r --gc-sections -u payload_decompress -o $@.1 $(filter %.o,$^) $(PAYLOAD_LIBS)
 	$(Q)$(OBJCOPY) --keep-global-symbol=payload_decompress $@.1 $@
 	@rm -f $@.1
 
-LINK_OBJS := $(filter-out $(O)/hypervisor/boot/libc_shim.o $(O)/hypervisor/boot/decompress_libs.o,$(OBJS)) $(O)/payload.o
+LINK_OBJS := $(filter-out $(PAYLOAD_OBJS),$(OBJS)) $(O)/payload.o
 
 $(O)/hospes.lds: $(BOOT_DIR)/hospes.lds.in hypervisor/arch/$(ARCH)/asm/layout.h
 	@mkdir -p $(@D)
@@ -40,7 +43,7 @@ $(O)/hospes.pass1: $(LINK_OBJS) $(O)/hospes.lds $(O)/symbols0.o
 	$(Q)$(LD) $(LDFLAGS_HYP) -T $(O)/hospes.lds -o $@ $(LINK_OBJS) $(O)/symbols0.o
 
 $(O)/symbols1.S: $(O)/hospes.pass1 tools/gensyms.py
-	$(Q)$(NM) -n $< | $(PYTHON) tools/gensyms.py > $@
+	$(Q)$(if $(CONFIG_SYMBOLS),$(NM) -n $<,true) | $(PYTHON) tools/gensyms.py > $@
 
 $(O)/hospes-syms: $(O)/hospes.pass1 $(O)/symbols1.o
 	@echo "  LD   $@"
@@ -55,14 +58,13 @@ $(O)/hospes.gz: $(O)/hospes
 	$(Q)gzip -9nc $< > $@
 
 sizes: $(O)/hospes $(O)/hospes.gz
-	@size $(O)/hospes-syms | awk 'NR==2 { printf "  SIZE text+rodata %d  data %d  bss %d bytes;", $$1, $$2, $$3 }'
-	@stat -c '%s' $(O)/hospes $(O)/hospes.gz | xargs printf ' image %d, compressed %d\n'
+	@for o in $(O) $(filter-out $(O),$(wildcard build/tiny)); do \
+		test ! -f $$o/hospes || tools/image-size $$o; done
 
 # The option table documents itself.
 docs/command-line.md: hypervisor/boot/cmdline.def tools/gen-command-line-doc.py
 	@mkdir -p docs
 	$(Q)$(PYTHON) tools/gen-command-line-doc.py > $@
-all: docs/command-line.md
 
 # A bootable CD for BIOS and EFI.  KERNEL= and INITRD= are dom0's; APPEND= our command line.
 ISO_APPEND ?= com1=115200,8n1 console=com1,vga loglvl=all

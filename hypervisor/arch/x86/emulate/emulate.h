@@ -29,8 +29,7 @@
  * Nothing here takes a lock or keeps state between calls.  A struct emul_ctxt belongs to one CPU at
  * a time.
  */
-#ifndef HOSPES_X86_EMULATE_H
-#define HOSPES_X86_EMULATE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -255,5 +254,3 @@ bool emul_is_canonical(const struct emul_ctxt *ctxt, uint64_t addr);
  * it and say EMUL_OKAY; otherwise EMUL_UNHANDLEABLE, or what the fetch returned.
  */
 int emul_strip_fep(struct emul_ctxt *ctxt);
-
-#endif

@@ -4,8 +4,7 @@
  * register or in memory, Gv a register of the operand size, Iz an immediate of the operand size but
  * at most four bytes... Only map_*.c include this; the names are too short for any other place.
  */
-#ifndef HOSPES_X86_EMULATE_MAP_H
-#define HOSPES_X86_EMULATE_MAP_H
+#pragma once
 
 #include "private.h"
 
@@ -101,5 +100,3 @@
 #define BOTH(reg, ...) [reg] = __VA_ARGS__, [(reg) + 8] = __VA_ARGS__
 #define MEM(reg)       [reg]
 #define REG(reg)       [(reg) + 8]
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Inside the emulator: the form of a table row, the state of one execution, and the exec functions.
  */
-#ifndef HOSPES_X86_EMULATE_PRIVATE_H
-#define HOSPES_X86_EMULATE_PRIVATE_H
+#pragma once
 
 #include "emulate.h"
 
@@ -228,5 +227,3 @@ emul_exec_fn EXEC(cache_flush), EXEC(invlpg), EXEC(mov_from_cr), EXEC(mov_to_cr)
 emul_exec_fn EXEC(mov_to_dr), EXEC(rdmsr), EXEC(wrmsr), EXEC(rdtsc), EXEC(rdpmc), EXEC(cpuid);
 emul_exec_fn EXEC(group7_reg), EXEC(fsgsbase), EXEC(rdpid);
 #undef EXEC
-
-#endif

@@ -108,6 +108,7 @@ static void __init load_kernel_file(struct builder *b, const struct boot_module 
         /* The last four bytes of a compressed payload are its uncompressed size. */
         uint32_t unpacked;
         struct page_info *pg;
+        int ret;
 
         if (!decompress_format(file, size))
             boot_fail("the first module is not a dom0 kernel: neither a bzImage nor an ELF file");
@@ -119,7 +120,11 @@ static void __init load_kernel_file(struct builder *b, const struct boot_module 
             boot_fail("dom0 kernel: no memory to unpack it (%u MB needed): give the machine more",
                   unpacked >> 20);
         b->image = page_to_virt(pg);
-        if (decompress(file, size, b->image, PAGE_SIZE << b->image_order, &out))
+        ret = decompress(file, size, b->image, PAGE_SIZE << b->image_order, &out);
+        if (ret == -EOPNOTSUPP)
+            boot_fail("dom0 kernel is packed with %s, which this build of Hospes leaves out",
+                      decompress_format(file, size));
+        if (ret)
             boot_fail("dom0 kernel is corrupt: its %s payload cannot be unpacked; copy it again",
                   decompress_format(file, size));
         file = b->image;

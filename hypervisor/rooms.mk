@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# Optional rooms: $(call room,CONFIG,files,file that stands in for them, if others call them)
+SRCS_OUT := $(wildcard hypervisor/absent/*.c)
+room = $(eval SRCS_OUT := $(if $($(1)),$(SRCS_OUT),$(filter-out $(3),$(SRCS_OUT)) $(2)))
+
+$(call room,CONFIG_VGA,hypervisor/arch/x86/boot/vga.c,hypervisor/absent/vga.c)
+$(call room,CONFIG_EFI,hypervisor/arch/x86/boot/efi.c,hypervisor/absent/efi.c)
+$(call room,CONFIG_DEBUG_KEYS,hypervisor/kernel/keyhandler.c,)
+$(call room,CONFIG_PAYLOAD_XZ,hypervisor/boot/unpack_xz.c,hypervisor/absent/unpack_xz.c)
+$(call room,CONFIG_PAYLOAD_GZIP,hypervisor/boot/unpack_gzip.c,hypervisor/absent/unpack_gzip.c)
+$(call room,CONFIG_PAYLOAD_ZSTD,hypervisor/boot/unpack_zstd.c,hypervisor/absent/unpack_zstd.c)
+$(call room,CONFIG_PAYLOAD_LZ4,hypervisor/boot/unpack_lz4.c,hypervisor/absent/unpack_lz4.c)
+$(call room,CONFIG_NUMA,hypervisor/arch/x86/acpi/srat.c,hypervisor/absent/srat.c)
+$(call room,CONFIG_MSI,hypervisor/arch/x86/irq/msi.c,hypervisor/absent/msi.c)
+$(call room,CONFIG_MCA,hypervisor/arch/x86/mca.c,hypervisor/absent/mca.c)
+$(call room,CONFIG_EVENT_FIFO,hypervisor/event/fifo.c,hypervisor/absent/fifo.c)
+$(call room,CONFIG_GRANT_TRANSFER,hypervisor/grant/transfer.c,hypervisor/absent/transfer.c)
