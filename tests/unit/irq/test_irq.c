@@ -228,6 +228,25 @@ static void test_edge(void **state)
     assert_int_equal(unmap(pirq), -EINVAL);
 }
 
+/* A kernel without ACPI. */
+static void test_alloc_vector(void **state)
+{
+    struct physdev_irq arg = {.irq = 6};
+    struct call c = {.v = d0->vcpu[0], .d = d0};
+
+    (void)state;
+    assert_int_equal(arch_pirq_bind(d0->vcpu[0], 6, false), -EINVAL);
+    assert_int_equal(physdevop_alloc_irq_vector(&c, &arg), 0);
+    assert_int_equal(physdevop_alloc_irq_vector(&c, &arg), 0);
+    assert_int_equal(arch_pirq_bind(d0->vcpu[0], 6, false), 0);
+    sim_edge(6);
+    assert_int_equal(sim_run(), 1);
+    arg.irq = nr_gsis;
+    assert_int_equal(physdevop_alloc_irq_vector(&c, &arg), 0);
+    arg.irq = nr_irqs;
+    assert_int_equal(physdevop_alloc_irq_vector(&c, &arg), -EINVAL);
+}
+
 static void test_level(void **state)
 {
     int pirq = mapped_gsi(11, true);
@@ -701,11 +720,22 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_edge),        T(test_level),       T(test_level_unbind_in_flight),
-        T(test_shared_line), T(test_bind_checks), T(test_own),
-        T(test_affinity),    T(test_msi),         T(test_plain_msi),
-        T(test_msi_block),   T(test_msix),        T(test_msix_table_in_ram),
-        T(test_eoi_map),     T(test_privileges),  T(test_no_memory),
+        T(test_edge),
+        T(test_alloc_vector),
+        T(test_level),
+        T(test_level_unbind_in_flight),
+        T(test_shared_line),
+        T(test_bind_checks),
+        T(test_own),
+        T(test_affinity),
+        T(test_msi),
+        T(test_plain_msi),
+        T(test_msi_block),
+        T(test_msix),
+        T(test_msix_table_in_ram),
+        T(test_eoi_map),
+        T(test_privileges),
+        T(test_no_memory),
         T(test_random),
     };
 

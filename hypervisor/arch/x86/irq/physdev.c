@@ -91,14 +91,25 @@ long physdevop_setup_gsi(struct call *c, struct physdev_setup_gsi *arg)
     return ret;
 }
 
-/* Vectors are given out when an interrupt is bound; what a guest is told here has no meaning. */
+/*
+ * Vectors are given out when an interrupt is bound; what a guest is told here has no meaning.  A
+ * kernel that does not use ACPI asks for nothing else before it binds: that maps the line.
+ */
 long physdevop_alloc_irq_vector(struct call *c, struct physdev_irq *arg)
 {
-    (void)c;
+    int pirq = arg->irq, ret = 0;
+
     if (arg->irq >= nr_irqs)
         return -EINVAL;
+    spin_lock(&pirq_lock);
+    if (arg->irq < nr_gsis && pirq_to_irq(c->d, arg->irq) < 0 && !c->d->dying) {
+        unsigned gsi = index_nospec(arg->irq, nr_gsis);
+
+        ret = irq_descs[gsi].chip ? pirq_map(c->d, &pirq, gsi, 1) : -EINVAL;
+    }
+    spin_unlock(&pirq_lock);
     arg->vector = arg->irq;
-    return 0;
+    return ret;
 }
 
 long physdevop_free_irq_vector(struct call *c, struct physdev_irq *arg)
