@@ -3,16 +3,16 @@
 #pragma once
 #include <stddef.h>
 
-#define likely(x)       __builtin_expect(!!(x), 1)
-#define unlikely(x)     __builtin_expect(!!(x), 0)
-#define __packed        __attribute__((packed))
-#define __aligned(n)    __attribute__((aligned(n)))
-#define __section(s)    __attribute__((section(s), used))
-#define __printf(f, a)  __attribute__((format(printf, f, a)))
-#define __noreturn      __attribute__((noreturn))
-#define __cold          __attribute__((cold))
-#define __must_check    __attribute__((warn_unused_result))
-#define __maybe_unused  __attribute__((unused))
+#define likely(x)      __builtin_expect(!!(x), 1)
+#define unlikely(x)    __builtin_expect(!!(x), 0)
+#define __packed       __attribute__((packed))
+#define __aligned(n)   __attribute__((aligned(n)))
+#define __section(s)   __attribute__((section(s), used))
+#define __printf(f, a) __attribute__((format(printf, f, a)))
+#define __noreturn     __attribute__((noreturn))
+#define __cold         __attribute__((cold))
+#define __must_check   __attribute__((warn_unused_result))
+#define __maybe_unused __attribute__((unused))
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #define noinline        __attribute__((noinline))
@@ -26,12 +26,12 @@
 #define __initdata __attribute__((section(".init.data")))
 #endif
 
-#define BUILD_BUG_ON(c)    _Static_assert(!(c), #c)
-#define ARRAY_SIZE(a)      (sizeof(a) / sizeof((a)[0]))
-#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
-#define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
-#define ROUND_UP(n, a)     (((n) + (a) - 1) & ~((typeof(n))(a) - 1))
-#define ROUND_DOWN(n, a)   ((n) & ~((typeof(n))(a) - 1))
+#define BUILD_BUG_ON(c)               _Static_assert(!(c), #c)
+#define ARRAY_SIZE(a)                 (sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
+#define DIV_ROUND_UP(n, d)            (((n) + (d)-1) / (d))
+#define ROUND_UP(n, a)                (((n) + (a)-1) & ~((typeof(n))(a)-1))
+#define ROUND_DOWN(n, a)              ((n) & ~((typeof(n))(a)-1))
 
 #define min(a, b)                                                                                  \
     ({                                                                                             \

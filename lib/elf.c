@@ -34,8 +34,7 @@ static const char *header(const void *image, size_t size, struct ehdr *eh)
     if (size < sizeof(*eh) || memcmp(image, "\177ELF", 4))
         return "not an ELF image";
     memcpy(eh, image, sizeof(*eh));
-    if (eh->ident[4] != ELF_CLASS64 || eh->ident[5] != ELF_LSB ||
-        eh->machine != ELF_MACHINE_X86_64)
+    if (eh->ident[4] != ELF_CLASS64 || eh->ident[5] != ELF_LSB || eh->machine != ELF_MACHINE_X86_64)
         return "not a 64-bit x86 kernel";
     if (eh->phentsize != sizeof(struct phdr) ||
         !inside(eh->phoff, (uint64_t)eh->phnum * sizeof(struct phdr), size))
@@ -72,8 +71,8 @@ const char *elf_parse(const void *image, size_t size, struct elf_image *elf)
             return "a segment has a senseless size";
         if (elf->nr_segments == ELF_MAX_SEGMENTS)
             return "too many segments";
-        elf->segments[elf->nr_segments++] = (struct elf_segment){
-            (const char *)image + ph.offset, ph.paddr, ph.filesz, ph.memsz};
+        elf->segments[elf->nr_segments++] =
+            (struct elf_segment){(const char *)image + ph.offset, ph.paddr, ph.filesz, ph.memsz};
         if (ph.paddr < elf->low)
             elf->low = ph.paddr;
         if (ph.paddr + ph.memsz > elf->high)

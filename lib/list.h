@@ -8,7 +8,10 @@ struct list_head {
     struct list_head *next, *prev;
 };
 
-#define LIST_HEAD_INIT(name) {&(name), &(name)}
+#define LIST_HEAD_INIT(name)                                                                       \
+    {                                                                                              \
+        &(name), &(name)                                                                           \
+    }
 
 static inline void list_init(struct list_head *h)
 {
@@ -20,8 +23,7 @@ static inline bool list_empty(const struct list_head *h)
     return h->next == h;
 }
 
-static inline void list_insert_(struct list_head *n, struct list_head *prev,
-                                struct list_head *next)
+static inline void list_insert_(struct list_head *n, struct list_head *prev, struct list_head *next)
 {
     n->prev = prev;
     n->next = next;
@@ -47,7 +49,7 @@ static inline void list_del(struct list_head *n)
     list_init(n);
 }
 
-#define list_entry(p, type, member)      container_of(p, type, member)
+#define list_entry(p, type, member)       container_of(p, type, member)
 #define list_first_entry(h, type, member) list_entry((h)->next, type, member)
 
 #define list_for_each_entry(pos, head, member)                                                     \

@@ -25,9 +25,9 @@ typedef uint64_t maddr_t;
 typedef int64_t s_time_t; /* system time: nanoseconds since boot */
 
 #define S_TIME_NEVER INT64_MAX
-#define SECONDS(s)   ((s_time_t)(s) * 1000000000LL)
-#define MILLISECS(m) ((s_time_t)(m) * 1000000LL)
-#define MICROSECS(u) ((s_time_t)(u) * 1000LL)
+#define SECONDS(s)   ((s_time_t)(s)*1000000000LL)
+#define MILLISECS(m) ((s_time_t)(m)*1000000LL)
+#define MICROSECS(u) ((s_time_t)(u)*1000LL)
 
 static inline mfn_t _mfn(uint64_t m)
 {

@@ -18,7 +18,7 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
     memset(info, 0, sizeof(*info));
     info->domain = d->id;
     info->max_vcpu_id = XEN_INVALID_MAX_VCPU_ID;
-    for_each_vcpu(d, v) {
+    for_each_vcpu (d, v) {
         info->cpu_time += vcpu_cpu_time(v);
         info->max_vcpu_id = v->vcpu_id;
         if (v->pause_flags & BIT(VPF_down))
@@ -28,20 +28,18 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
         running |= v->is_running;
         info->nr_online_vcpus++;
     }
-    info->flags = (info->nr_online_vcpus && all_blocked && !running ? XEN_DOMINF_blocked : 0) |
-                  (running ? XEN_DOMINF_running : 0) |
-                  (d->dying == DOMDYING_dead ? XEN_DOMINF_dying : 0) |
-                  (d->is_shut_down ? XEN_DOMINF_shutdown : 0) |
-                  (d->pause_count > 0 ? XEN_DOMINF_paused : 0) |
-                  (d->is_hvm ? XEN_DOMINF_hvm_guest : 0) |
-                  (d->options & XEN_DOMCTL_CDF_xs_domain ? XEN_DOMINF_xs_domain : 0) |
-                  (d->shutdown_code != ~0u ? d->shutdown_code << XEN_DOMINF_shutdownshift : 0);
+    info->flags =
+        (info->nr_online_vcpus && all_blocked && !running ? XEN_DOMINF_blocked : 0) |
+        (running ? XEN_DOMINF_running : 0) | (d->dying == DOMDYING_dead ? XEN_DOMINF_dying : 0) |
+        (d->is_shut_down ? XEN_DOMINF_shutdown : 0) | (d->pause_count > 0 ? XEN_DOMINF_paused : 0) |
+        (d->is_hvm ? XEN_DOMINF_hvm_guest : 0) |
+        (d->options & XEN_DOMCTL_CDF_xs_domain ? XEN_DOMINF_xs_domain : 0) |
+        (d->shutdown_code != ~0u ? d->shutdown_code << XEN_DOMINF_shutdownshift : 0);
     info->ssidref = d->ssidref;
     info->tot_pages = d->mem.tot_pages;
     info->max_pages = d->mem.max_pages;
     info->outstanding_pages = d->mem.outstanding;
-    info->shared_info_frame =
-        d->shared_info_page ? mfn_x(page_to_mfn(d->shared_info_page)) : ~0ULL;
+    info->shared_info_frame = d->shared_info_page ? mfn_x(page_to_mfn(d->shared_info_page)) : ~0ULL;
     info->gpaddr_bits = 52;
     memcpy(info->handle, d->handle, sizeof(info->handle));
 }
@@ -116,7 +114,7 @@ long domctl_getdomaininfo(struct call *c, struct xen_domctl *op)
     struct domain *d;
 
     (void)c;
-    for_each_domain(d)
+    for_each_domain (d)
         if (d->id >= op->domain && get_domain(d)) {
             get_domain_info(d, &op->u.getdomaininfo);
             op->domain = d->id;

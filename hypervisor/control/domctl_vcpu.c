@@ -79,8 +79,8 @@ long domctl_setvcpuaffinity(struct call *c, struct xen_domctl *op)
     if (!v)
         return -ESRCH;
     if (!(a->flags & (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)) ||
-        (a->flags & ~(uint32_t)(XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT |
-                                XEN_VCPUAFFINITY_FORCE)))
+        (a->flags &
+         ~(uint32_t)(XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT | XEN_VCPUAFFINITY_FORCE)))
         return -EINVAL;
     if (a->flags & XEN_VCPUAFFINITY_HARD) {
         ret = bitmap_from_tools(hard.bits, NR_CPUS, &a->cpumap_hard);

@@ -70,7 +70,7 @@ long sysctl_getdomaininfolist(struct call *c, struct xen_sysctl *op)
     uint32_t n = 0;
 
     (void)c;
-    for_each_domain(d) {
+    for_each_domain (d) {
         if (d->id < l->first_domain)
             continue;
         if (n == l->max_domains)

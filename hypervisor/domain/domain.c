@@ -69,7 +69,7 @@ static void free_domain(struct domain *d)
 {
     struct vcpu *v;
 
-    for_each_vcpu(d, v) {
+    for_each_vcpu (d, v) {
         units_vcpu_free(v);
         xfree(v);
     }
@@ -105,7 +105,7 @@ static int publish(struct domain *d)
     if (domain_table[d->id])
         ret = -EEXIST;
     else {
-        list_for_each_entry(pos, &domain_list, list)
+        list_for_each_entry (pos, &domain_list, list)
             if (pos->id > d->id)
                 break;
         list_add_tail(&d->list, &pos->list);

@@ -29,9 +29,9 @@ enum domain_dying { DOMDYING_alive, DOMDYING_dying, DOMDYING_dead };
 
 struct domain {
     domid_t id;
-    uint8_t dying;         /* enum domain_dying */
+    uint8_t dying; /* enum domain_dying */
     bool is_hvm;
-    bool is_privileged;    /* dom0: control and hardware domain */
+    bool is_privileged; /* dom0: control and hardware domain */
     bool is_idle;
     bool creation_finished; /* unpaused by the tools at least once */
     bool is_shutting_down, is_shut_down;
@@ -40,26 +40,26 @@ struct domain {
     uint32_t options;       /* XEN_DOMCTL_CDF_* */
     uint32_t ssidref;
     unsigned max_vcpus;
-    struct vcpu **vcpu;     /* [max_vcpus]; set once, entries may be NULL */
-    spinlock_t lock;        /* LOCK_DOMAIN */
-    struct list_head list;  /* all domains in order of id */
+    struct vcpu **vcpu;    /* [max_vcpus]; set once, entries may be NULL */
+    spinlock_t lock;       /* LOCK_DOMAIN */
+    struct list_head list; /* all domains in order of id */
     struct rcu_head rcu;
     xen_domain_handle_t handle;
     unsigned long vm_assist; /* VMASST_TYPE_* bits */
     int pause_count;         /* by the tools (bounded) */
     unsigned suspend_evtchn;
-    int32_t time_offset;     /* seconds */
-    cpumask_t dirty_cpus;    /* CPUs that may hold TLB entries of this domain */
+    int32_t time_offset;  /* seconds */
+    cpumask_t dirty_cpus; /* CPUs that may hold TLB entries of this domain */
 
     struct shared_info *shared_info;
     struct page_info *shared_info_page;
     struct domain_mem mem;
-    struct event_table *event;   /* event/ */
-    struct grant_table *grant;   /* grant/ */
-    struct sched_domain *sched;  /* sched/ */
-    struct rangeset *iomem;      /* frames of MMIO this domain may map */
+    struct event_table *event;  /* event/ */
+    struct grant_table *grant;  /* grant/ */
+    struct sched_domain *sched; /* sched/ */
+    struct rangeset *iomem;     /* frames of MMIO this domain may map */
     struct rangeset *ioports;
-    struct rangeset *irqs;       /* pirqs this domain may bind */
+    struct rangeset *irqs; /* pirqs this domain may bind */
     struct arch_domain arch;
 };
 
@@ -74,9 +74,9 @@ enum vcpu_pause_bit {
 
 struct vcpu {
     unsigned vcpu_id;
-    unsigned processor;    /* CPU it runs or last ran on */
+    unsigned processor; /* CPU it runs or last ran on */
     struct domain *domain;
-    struct vcpu_info *info; /* in shared_info, or registered by the guest */
+    struct vcpu_info *info;      /* in shared_info, or registered by the guest */
     struct page_info *info_page; /* of a registered area */
     unsigned long pause_flags;   /* BIT(VPF_*) */
     int pause_count;             /* atomic: in-hypervisor pauses */
@@ -91,16 +91,16 @@ struct vcpu {
     struct timer periodic_timer, singleshot_timer, poll_timer;
     s_time_t periodic_period, periodic_last;
     struct vcpu_runstate_info runstate;
-    uint64_t runstate_guest;     /* guest virtual address of its runstate area, 0: none */
-    uint64_t time_guest;         /* secondary vcpu_time_info, 0: none */
+    uint64_t runstate_guest; /* guest virtual address of its runstate area, 0: none */
+    uint64_t time_guest;     /* secondary vcpu_time_info, 0: none */
 
     /* event/ */
     unsigned virq_port[NR_VIRQS]; /* 0: not bound */
     int poll_port;                /* SCHEDOP_poll: a single port, 0: several */
     void *fifo;                   /* FIFO control block of this vcpu */
 
-    struct sched_vcpu *sched;     /* sched/ */
-    bool in_multicall;            /* hypercall/: running an element of a multicall */
+    struct sched_vcpu *sched; /* sched/ */
+    bool in_multicall;        /* hypercall/: running an element of a multicall */
     struct multicall_state *multicall;
     struct arch_vcpu arch;
 };
@@ -109,12 +109,12 @@ struct vcpu {
     for (unsigned v##_i_ = 0; v##_i_ < (d)->max_vcpus; v##_i_++)                                   \
         if (((v) = (d)->vcpu[v##_i_]) != NULL)
 
-extern struct domain *dom0;         /* NULL until built */
-extern struct domain *domid_io_d;   /* DOMID_IO: owner of MMIO frames */
-extern struct domain *domid_xen_d;  /* DOMID_XEN: owner of hypervisor pages shared read-only */
+extern struct domain *dom0;        /* NULL until built */
+extern struct domain *domid_io_d;  /* DOMID_IO: owner of MMIO frames */
+extern struct domain *domid_xen_d; /* DOMID_XEN: owner of hypervisor pages shared read-only */
 extern struct domain *idle_domain;
 extern struct list_head domain_list; /* order of id; RCU readers */
-#define for_each_domain(d) list_for_each_entry(d, &domain_list, list)
+#define for_each_domain(d) list_for_each_entry (d, &domain_list, list)
 
 void domain_subsys_init(void); /* idle, DOMID_IO, DOMID_XEN domains */
 /* Creates a domain with all its units; paused once by the tools.  NULL and *err on failure. */

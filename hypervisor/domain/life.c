@@ -50,7 +50,7 @@ void domain_shutdown(struct domain *d, uint32_t reason)
         return;
     }
     d->is_shutting_down = true;
-    for_each_vcpu(d, v) {
+    for_each_vcpu (d, v) {
         v->paused_for_shutdown = true;
         vcpu_pause_nosync(v);
     }
@@ -71,7 +71,7 @@ int domain_resume(struct domain *d)
     spin_lock(&d->lock);
     d->is_shutting_down = d->is_shut_down = false;
     d->shutdown_code = ~0u;
-    for_each_vcpu(d, v) {
+    for_each_vcpu (d, v) {
         if (v->paused_for_shutdown)
             vcpu_unpause(v);
         v->paused_for_shutdown = false;
@@ -136,7 +136,7 @@ int domain_kill(struct domain *d)
         if (ret)
             return ret;
         /* Only now: while a port was open, a sender could be about to write there. */
-        for_each_vcpu(d, v)
+        for_each_vcpu (d, v)
             unmap_vcpu_info(v);
         d->dying = DOMDYING_dead;
         put_domain(d); /* the reference for being alive */

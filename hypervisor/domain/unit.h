@@ -14,8 +14,8 @@ struct xen_domctl_createdomain;
 
 struct unit {
     const char *name;
-    int level;     /* lower first: UNIT_* */
-    bool idle_too; /* domain and vcpu hooks also run for the idle domain */
+    int level;          /* lower first: UNIT_* */
+    bool idle_too;      /* domain and vcpu hooks also run for the idle domain */
     void (*boot)(void); /* once, by units_init(): debug keys and the like */
     int (*domain_create)(struct domain *d, const struct xen_domctl_createdomain *cfg);
     /* Drops what d holds; idempotent; -ERESTART if preempted. */
@@ -30,8 +30,15 @@ struct unit {
     void (*dump)(struct domain *d); /* debug key 'q' */
 };
 
-enum { UNIT_MEM = 10, UNIT_ARCH = 20, UNIT_SCHED = 30, UNIT_TIME = 35, UNIT_EVENT = 40,
-       UNIT_GRANT = 50, UNIT_LATE = 90 };
+enum {
+    UNIT_MEM = 10,
+    UNIT_ARCH = 20,
+    UNIT_SCHED = 30,
+    UNIT_TIME = 35,
+    UNIT_EVENT = 40,
+    UNIT_GRANT = 50,
+    UNIT_LATE = 90
+};
 
 #define DEFINE_UNIT(id, ...)                                                                       \
     static const struct unit unit_##id = {__VA_ARGS__};                                            \

@@ -197,7 +197,7 @@ static long call_batch(unsigned nr, const struct op_table *t, const unsigned lon
     const struct op *op = find_op(t, args[0]);
     unsigned long count = args[2], i;
     uint64_t arg[ARG_MAX_SIZE / 8], addr = args[1];
-    void (*at_end)(struct vcpu *v) = NULL;
+    void (*at_end)(struct vcpu * v) = NULL;
     long ret = 0;
 
     if (!op)
@@ -260,10 +260,10 @@ typedef long (*call_fn)(const unsigned long a[6]);
     {                                                                                              \
         return fn(a[0], a[1], a[2], a[3]);                                                         \
     }
-#define HOT1 CALL1
-#define HOT2 CALL2
-#define HOT3 CALL3
-#define HOT4 CALL4
+#define HOT1                                CALL1
+#define HOT2                                CALL2
+#define HOT3                                CALL3
+#define HOT4                                CALL4
 #define table_CMD_ARG(nr, t, mask, a)       call_cmd(nr, &op_table_##t, mask, a, false)
 #define table_CMD_VCPU_ARG(nr, t, mask, a)  call_cmd(nr, &op_table_##t, mask, a, true)
 #define table_CMD_ARG_COUNT(nr, t, mask, a) call_batch(nr, &op_table_##t, a)
@@ -288,17 +288,17 @@ static const struct {
     call_fn fn;
     bool priv;
 } calls[] = {
-#define CALL0(nr, fn, who)            [nr] = {hc_##fn, (who) == WHO_PRIV},
-#define CALL1                         CALL0
-#define CALL2                         CALL0
-#define CALL3                         CALL0
-#define CALL4                         CALL0
-#define HOT1                          CALL0
-#define HOT2                          CALL0
-#define HOT3                          CALL0
-#define HOT4                          CALL0
-#define TABLE(nr, t, where, mask)     [nr] = {hc_##t, false},
-#define NOCALL(nr)                    [nr] = {NULL, false},
+#define CALL0(nr, fn, who)        [nr] = {hc_##fn, (who) == WHO_PRIV},
+#define CALL1                     CALL0
+#define CALL2                     CALL0
+#define CALL3                     CALL0
+#define CALL4                     CALL0
+#define HOT1                      CALL0
+#define HOT2                      CALL0
+#define HOT3                      CALL0
+#define HOT4                      CALL0
+#define TABLE(nr, t, where, mask) [nr] = {hc_##t, false},
+#define NOCALL(nr)                [nr] = {NULL, false},
 #include "abi/ops/hypercalls.def"
 #include "abi/ops/undef_calls.h"
 };

@@ -29,8 +29,7 @@ static inline uint64_t guest_array_addr(uint64_t base, uint64_t i, size_t size)
 {
     uint64_t off, addr;
 
-    if (__builtin_mul_overflow(i, (uint64_t)size, &off) ||
-        __builtin_add_overflow(base, off, &addr))
+    if (__builtin_mul_overflow(i, (uint64_t)size, &off) || __builtin_add_overflow(base, off, &addr))
         return ~0ULL;
     return addr;
 }

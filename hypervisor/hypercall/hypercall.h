@@ -2,9 +2,9 @@
 /*
  * Hypercalls: rows, dispatch, continuations.
  *
- * The files of abi/ops hold a row for every hypercall and sub-operation (abi/ops/README.md says how to read
- * them).  hypercall_dispatch() finds the row, checks who may call, copies the argument in once,
- * finds and references the target domain, calls the handler, and copies the argument back.
+ * The files of abi/ops hold a row for every hypercall and sub-operation (abi/ops/README.md says how
+ * to read them).  hypercall_dispatch() finds the row, checks who may call, copies the argument in
+ * once, finds and references the target domain, calls the handler, and copies the argument back.
  *
  * A handler of a sub-operation has the type
  *     long handler(struct call *c, struct xyz *arg);
@@ -21,13 +21,13 @@ struct vcpu;
 struct cpu_user_regs;
 
 struct call {
-    struct vcpu *v;        /* the caller */
-    struct domain *d;      /* the target, authorised and referenced; caller's own for SELF */
-    struct vcpu *tv;       /* vcpu_op: the vcpu named, of the caller's domain; NULL: none such */
-    uint64_t arg;          /* guest address of the argument */
-    unsigned long start;   /* where to resume; 0 at first.  Hostile input. */
-    unsigned long resume;  /* set before returning -ERESTART */
-    bool copy_back;        /* handler may clear it: argument is not copied back */
+    struct vcpu *v;       /* the caller */
+    struct domain *d;     /* the target, authorised and referenced; caller's own for SELF */
+    struct vcpu *tv;      /* vcpu_op: the vcpu named, of the caller's domain; NULL: none such */
+    uint64_t arg;         /* guest address of the argument */
+    unsigned long start;  /* where to resume; 0 at first.  Hostile input. */
+    unsigned long resume; /* set before returning -ERESTART */
+    bool copy_back;       /* handler may clear it: argument is not copied back */
     /* Of a batch: what an element's handler leaves to be done, once, before the caller goes on. */
     void (*at_end)(struct vcpu *v);
 };

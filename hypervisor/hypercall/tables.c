@@ -3,16 +3,16 @@
 #include "hypercall/handlers.h"
 #include "hypercall/tables.h"
 
-#define op_dir_NONE        DIR_NONE
-#define op_dir_IN          DIR_IN
-#define op_dir_OUT         DIR_OUT
-#define op_dir_INOUT       DIR_INOUT
-#define op_who_ANY         WHO_ANY
-#define op_who_TARGET      WHO_TARGET
-#define op_who_DM          WHO_DM
-#define op_who_PRIV        WHO_PRIV
-#define SELF               .target = TGT_SELF
-#define NO_TARGET          .target = TGT_NONE
+#define op_dir_NONE         DIR_NONE
+#define op_dir_IN           DIR_IN
+#define op_dir_OUT          DIR_OUT
+#define op_dir_INOUT        DIR_INOUT
+#define op_who_ANY          WHO_ANY
+#define op_who_TARGET       WHO_TARGET
+#define op_who_DM           WHO_DM
+#define op_who_PRIV         WHO_PRIV
+#define SELF                .target = TGT_SELF
+#define NO_TARGET           .target = TGT_NONE
 #define FIELD(type, member) .target = TGT_FIELD, .target_off = offsetof(type, member)
 
 typedef long (*op_fn)(struct call *c, void *arg);

@@ -28,7 +28,7 @@ struct console_threshold {
 extern struct console_threshold console_loglvl, console_guest_loglvl;
 /* "none", "error", "warning", "info", "debug" or "all"; two of them as lower/upper. */
 bool console_parse_loglvl(const char *s, struct console_threshold *t);
-extern bool opt_console_timestamps;   /* console_timestamps: each line begins with the uptime */
+extern bool opt_console_timestamps;    /* console_timestamps: each line begins with the uptime */
 extern unsigned long opt_conring_size; /* conring_size: in bytes; takes effect in console_init() */
 extern bool opt_guest_output; /* guests other than dom0 may write to the console, rate-limited */
 
@@ -49,9 +49,9 @@ struct console_line {
 void console_register(struct console_line *line);
 /* After the command line is parsed and there is a heap: gives the ring its final size. */
 void console_init(void);
-void console_endboot(void);      /* hands input to dom0 */
-void console_force_unlock(void); /* panic: print whatever happens */
-void console_lines_poll(void (*fn)(int c)); /* reads what the lines have received */
+void console_endboot(void);                        /* hands input to dom0 */
+void console_force_unlock(void);                   /* panic: print whatever happens */
+void console_lines_poll(void (*fn)(int c));        /* reads what the lines have received */
 size_t console_write_raw(const char *s, size_t n); /* dom0's CONSOLEIO_write */
 
 /* Input (console_input.c).  Called by the serial interrupt or a timer. */

@@ -13,9 +13,9 @@ typedef struct {
     unsigned long bits[BITS_TO_LONGS(NR_CPUS)];
 } cpumask_t;
 
-extern unsigned nr_cpu_ids;         /* one more than the highest possible CPU number */
-extern cpumask_t cpu_possible_map;  /* CPUs that firmware described */
-extern cpumask_t cpu_online_map;    /* CPUs that run; changed under the cpu hotplug lock */
+extern unsigned nr_cpu_ids;        /* one more than the highest possible CPU number */
+extern cpumask_t cpu_possible_map; /* CPUs that firmware described */
+extern cpumask_t cpu_online_map;   /* CPUs that run; changed under the cpu hotplug lock */
 
 #define cpumask_set_cpu(cpu, m)            set_bit(cpu, (m)->bits)
 #define cpumask_clear_cpu(cpu, m)          clear_bit(cpu, (m)->bits)
@@ -27,7 +27,7 @@ extern cpumask_t cpu_online_map;    /* CPUs that run; changed under the cpu hotp
 #define cpumask_weight(m)                  bitmap_weight((m)->bits, nr_cpu_ids)
 #define for_each_cpu(cpu, m)                                                                       \
     for ((cpu) = cpumask_first(m); (cpu) < nr_cpu_ids; (cpu) = cpumask_next(cpu, m))
-#define for_each_online_cpu(cpu) for_each_cpu(cpu, &cpu_online_map)
+#define for_each_online_cpu(cpu) for_each_cpu (cpu, &cpu_online_map)
 #define cpu_online(cpu)          cpumask_test_cpu(cpu, &cpu_online_map)
 
 static inline void cpumask_clear(cpumask_t *m)

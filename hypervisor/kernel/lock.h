@@ -14,9 +14,9 @@
 #include <stdint.h>
 
 enum lock_level {
-    LOCK_DOMCTL = 10, /* one tool operation at a time */
+    LOCK_DOMCTL = 10,  /* one tool operation at a time */
     LOCK_DOMLIST = 20, /* the list of domains */
-    LOCK_DOMAIN = 30, /* struct domain: life, vcpus */
+    LOCK_DOMAIN = 30,  /* struct domain: life, vcpus */
     LOCK_P2M = 40,
     LOCK_PAGE = 50, /* page-type work; two pages: frame order */
     LOCK_PIRQ = 55,
@@ -26,7 +26,7 @@ enum lock_level {
     LOCK_TIMER = 90,
     LOCK_IRQ = 95,
     LOCK_PAGELIST = 98, /* a domain's page list: put_page() takes it, under almost any lock */
-    LOCK_PAGING = 97, /* the hypervisor's own page tables */
+    LOCK_PAGING = 97,   /* the hypervisor's own page tables */
     LOCK_HEAP = 100,
     LOCK_CONSOLE = 120, /* last: anything may print */
     LOCK_LEAF = 127     /* held for a few instructions, nothing else taken under it */

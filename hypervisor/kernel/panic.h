@@ -9,8 +9,8 @@ struct cpu_user_regs;
 /* Prints the reason, registers and a symbolised backtrace of every CPU, then halts or reboots. */
 void panic(const char *fmt, ...) __printf(1, 2) __noreturn __cold;
 /* The same for a fault taken in the hypervisor at regs. */
-void panic_regs(const struct cpu_user_regs *regs, const char *fmt, ...) __printf(2, 3) __noreturn
-    __cold;
+void panic_regs(const struct cpu_user_regs *regs, const char *fmt, ...)
+    __printf(2, 3) __noreturn __cold;
 /* Return addresses with function names, up the stack from regs (NULL: from the caller). */
 void dump_backtrace(const struct cpu_user_regs *regs);
 /* For arch_stop_other_cpus(): on each CPU being stopped, interrupted at regs; before it halts.
@@ -18,8 +18,7 @@ void dump_backtrace(const struct cpu_user_regs *regs);
 void panic_stopped_cpu(const struct cpu_user_regs *regs);
 extern bool opt_noreboot; /* noreboot: a panic halts, and does not reboot */
 
-#define BUG()                                                                                      \
-    panic("BUG at %s:%d", __FILE__, __LINE__)
+#define BUG() panic("BUG at %s:%d", __FILE__, __LINE__)
 #define BUG_ON(c)                                                                                  \
     do {                                                                                           \
         if (unlikely(c))                                                                           \

@@ -14,11 +14,10 @@
 #define per_cpu(name, cpu)          (percpu_##name[cpu])
 #define this_cpu(name)              per_cpu(name, smp_processor_id())
 #else
-#define DEFINE_PER_CPU(type, name)                                                                 \
-    __attribute__((section(".percpu"))) typeof(type) percpu_##name
+#define DEFINE_PER_CPU(type, name)  __attribute__((section(".percpu"))) typeof(type) percpu_##name
 #define DECLARE_PER_CPU(type, name) extern typeof(type) percpu_##name
 extern unsigned long percpu_offset[]; /* by CPU number: copy minus template */
-#define percpu_at_(name, off) (*(typeof(&percpu_##name))((char *)&percpu_##name + (off)))
-#define per_cpu(name, cpu)    percpu_at_(name, percpu_offset[cpu])
-#define this_cpu(name)        percpu_at_(name, arch_this_percpu_offset())
+#define percpu_at_(name, off)       (*(typeof(&percpu_##name))((char *)&percpu_##name + (off)))
+#define per_cpu(name, cpu)          percpu_at_(name, percpu_offset[cpu])
+#define this_cpu(name)              percpu_at_(name, arch_this_percpu_offset())
 #endif

@@ -12,7 +12,8 @@ struct timer {
     void *data;
     unsigned cpu;
     bool set, killed;
-    /* links of the CPU's heap: first child; next sibling; previous sibling, or parent of the first */
+    /* links of the CPU's heap: first child; next sibling; previous sibling, or parent of the first
+     */
     struct timer *child, *next, *prev;
 };
 
@@ -20,7 +21,8 @@ void timer_init(struct timer *t, void (*fn)(void *), void *data, unsigned cpu);
 /* (Re)arms t for the absolute time expires.  A time in the past fires at once. */
 void timer_set(struct timer *t, s_time_t expires);
 void timer_stop(struct timer *t);
-/* The same, and t belongs to this CPU from now on.  The cheapest way where the caller has no wish. */
+/* The same, and t belongs to this CPU from now on.  The cheapest way where the caller has no wish.
+ */
 void timer_set_here(struct timer *t, s_time_t expires);
 /* Stops t and waits for a running fn; t cannot be set any more.  Not from fn itself. */
 void timer_kill(struct timer *t);
@@ -28,7 +30,7 @@ void timer_kill(struct timer *t);
 void timer_migrate(struct timer *t, unsigned cpu);
 bool timer_is_set(const struct timer *t);
 
-void timer_subsys_init(void); /* boot CPU */
+void timer_subsys_init(void);      /* boot CPU */
 void timer_cpu_init(unsigned cpu); /* before another CPU runs; again when it comes back */
 /* cpu has stopped for good: its timers move to this CPU. */
 void timer_cpu_dead(unsigned cpu);

@@ -10,7 +10,8 @@ struct domain;
 s_time_t NOW(void);
 /* Programs this CPU's one-shot timer interrupt; S_TIME_NEVER stops it.  Interrupts may be off. */
 void arch_timer_program(s_time_t deadline);
-/* Refreshes v's vcpu_time_info (version protocol of xen.h) if stale; v is current or not running. */
+/* Refreshes v's vcpu_time_info (version protocol of xen.h) if stale; v is current or not running.
+ */
 void arch_update_vcpu_time(struct vcpu *v);
 /* Refreshes wc_* in d's shared info (all domains when d is NULL). */
 void arch_update_wallclock(struct domain *d);

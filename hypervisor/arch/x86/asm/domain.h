@@ -14,9 +14,9 @@ struct page_info;
 /* An address in the guest kernel that the hypervisor jumps to. */
 struct pv_vcpu {
     /* hot: entry.S */
-    unsigned long flags;          /* PVF_* */
-    unsigned long kernel_cr3;     /* ready-made CR3 for guest kernel mode */
-    unsigned long user_cr3;       /* ... for guest user mode; 0: none set */
+    unsigned long flags;      /* PVF_* */
+    unsigned long kernel_cr3; /* ready-made CR3 for guest kernel mode */
+    unsigned long user_cr3;   /* ... for guest user mode; 0: none set */
     unsigned long kernel_sp, kernel_ss;
     unsigned long syscall_callback, syscall32_callback;
     unsigned long event_callback, failsafe_callback;
@@ -28,7 +28,7 @@ struct pv_vcpu {
     unsigned long gdt_frames[14];
     unsigned gdt_ents, ldt_ents;
     unsigned long ldt_base;
-    unsigned long *gdt_ldt_l1;    /* this vcpu's 32 slots of the per-domain area */
+    unsigned long *gdt_ldt_l1; /* this vcpu's 32 slots of the per-domain area */
     unsigned shadow_ldt_count;
 
     unsigned long ctrlreg[8];
@@ -45,12 +45,12 @@ struct pv_vcpu {
 #define PVA_MCE_PENDING 0x4
 #define PVA_MCE_MASKED  0x8
 
-#define PVF_KERNEL_MODE             0x01 /* guest kernel (not user) runs */
-#define PVF_SYSCALL_MASKS_EVENTS    0x02
-#define PVF_FAILSAFE_MASKS_EVENTS   0x04
-#define PVF_SYSCALL32_MASKS_EVENTS  0x08
-#define PVF_FPU_TS                  0x10 /* guest set CR0.TS: #NM on FPU use */
-#define PVF_SYSENTER_MASKS_EVENTS   0x20
+#define PVF_KERNEL_MODE            0x01 /* guest kernel (not user) runs */
+#define PVF_SYSCALL_MASKS_EVENTS   0x02
+#define PVF_FAILSAFE_MASKS_EVENTS  0x04
+#define PVF_SYSCALL32_MASKS_EVENTS 0x08
+#define PVF_FPU_TS                 0x10 /* guest set CR0.TS: #NM on FPU use */
+#define PVF_SYSENTER_MASKS_EVENTS  0x20
 
 struct arch_vcpu {
     struct pv_vcpu pv;
@@ -58,21 +58,21 @@ struct arch_vcpu {
     struct page_info *root_kernel, *root_user;
     struct page_info *reap_table; /* left half undone by the last page-table operation, or NULL */
     /* FPU */
-    void *fpu;                   /* FXSAVE or XSAVE area, aligned to 64, within fpu_alloc */
+    void *fpu; /* FXSAVE or XSAVE area, aligned to 64, within fpu_alloc */
     void *fpu_alloc;
     uint64_t xcr0, xcr0_accum;
-    struct cpu_user_regs regs;   /* while not running */
-    struct vcpu_time_info time;  /* what was last published */
+    struct cpu_user_regs regs;  /* while not running */
+    struct vcpu_time_info time; /* what was last published */
     uint32_t vtsc_aux;
     uint64_t msr_spec_ctrl;
 };
 
 struct arch_domain {
     bool is_32bit;
-    unsigned long *perdomain_l3; /* slot 260 */
+    unsigned long *perdomain_l3;  /* slot 260 */
     unsigned long **perdomain_l1; /* one page for every 16 vcpus */
     struct cpu_policy *cpu_policy;
-    struct arch_mm_domain *mm;   /* arch/x86/mm private */
+    struct arch_mm_domain *mm; /* arch/x86/mm private */
     /* PIRQs: arch/x86/irq */
     struct pirq_table *pirqs;
     uint64_t pirq_eoi_gmfn;

@@ -86,8 +86,7 @@ static void __init read_raw(struct cpu_policy *p)
         add_leaf(p, l, XEN_CPUID_NO_SUBLEAF);
 }
 
-const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf,
-                                        uint32_t subleaf)
+const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf, uint32_t subleaf)
 {
     for (unsigned i = 0; i < p->nr; i++)
         if (p->leaf[i].leaf == leaf &&
@@ -212,7 +211,8 @@ long sysctl_get_cpu_policy(struct call *c, struct xen_sysctl *op)
     (void)c;
     if (cp->_rsvd)
         return -EINVAL;
-    if (cp->index == XEN_SYSCTL_cpu_policy_hvm_max || cp->index == XEN_SYSCTL_cpu_policy_hvm_default)
+    if (cp->index == XEN_SYSCTL_cpu_policy_hvm_max ||
+        cp->index == XEN_SYSCTL_cpu_policy_hvm_default)
         return -EOPNOTSUPP;
     if (cp->index >= ARRAY_SIZE(kinds))
         return -ENOENT;
@@ -235,8 +235,8 @@ long domctl_get_cpu_policy(struct call *c, struct xen_domctl *op)
  */
 static long merge_leaf(struct cpu_policy *p, const xen_cpuid_leaf_t *want)
 {
-    const xen_cpuid_leaf_t *max = cpu_policy_find(&cpu_policies[POLICY_PV_MAX], want->leaf,
-                                                  want->subleaf);
+    const xen_cpuid_leaf_t *max =
+        cpu_policy_find(&cpu_policies[POLICY_PV_MAX], want->leaf, want->subleaf);
     xen_cpuid_leaf_t *l = (xen_cpuid_leaf_t *)cpu_policy_find(p, want->leaf, want->subleaf);
     xen_cpuid_leaf_t ok = *want;
 
@@ -322,10 +322,19 @@ static void policy_to_features(const struct cpu_policy *p, uint32_t *f)
     static const struct {
         uint32_t leaf, subleaf;
         uint8_t reg, word;
-    } where[] = {{1, ~0u, 3, 0}, {1, ~0u, 2, 1}, {0x80000001, ~0u, 3, 2}, {0x80000001, ~0u, 2, 3},
-                 {0xd, 1, 0, 4}, {7, 0, 1, 5},   {7, 0, 2, 6},           {0x80000007, ~0u, 3, 7},
-                 {0x80000008, ~0u, 1, 8},        {7, 0, 3, 9},           {7, 1, 0, 10},
-                 {0x80000021, ~0u, 0, 11},       {7, 1, 1, 12}};
+    } where[] = {{1, ~0u, 3, 0},
+                 {1, ~0u, 2, 1},
+                 {0x80000001, ~0u, 3, 2},
+                 {0x80000001, ~0u, 2, 3},
+                 {0xd, 1, 0, 4},
+                 {7, 0, 1, 5},
+                 {7, 0, 2, 6},
+                 {0x80000007, ~0u, 3, 7},
+                 {0x80000008, ~0u, 1, 8},
+                 {7, 0, 3, 9},
+                 {7, 1, 0, 10},
+                 {0x80000021, ~0u, 0, 11},
+                 {7, 1, 1, 12}};
 
     memset(f, 0, CPU_FEATURE_WORDS * sizeof(*f));
     for (unsigned i = 0; i < ARRAY_SIZE(where); i++) {

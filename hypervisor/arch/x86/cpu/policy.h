@@ -14,7 +14,8 @@
 #include "lib/types.h"
 #include <xen/xen.h>
 
-/* At least as many as the tools may write: all subleaves of XSAVE, caches, and the extended ones. */
+/* At least as many as the tools may write: all subleaves of XSAVE, caches, and the extended ones.
+ */
 #define POLICY_MAX_LEAVES 160
 
 struct cpu_policy {

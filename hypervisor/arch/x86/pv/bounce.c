@@ -63,8 +63,8 @@ bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error
         frame[n++] = error;
     frame[n++] = regs->rip;
     frame[n++] = cs | (uint64_t)mask << 32;
-    frame[n++] = (regs->rflags & ~(uint64_t)(X86_EFLAGS_IF | X86_EFLAGS_IOPL)) |
-                 (mask ? 0 : X86_EFLAGS_IF);
+    frame[n++] =
+        (regs->rflags & ~(uint64_t)(X86_EFLAGS_IF | X86_EFLAGS_IOPL)) | (mask ? 0 : X86_EFLAGS_IF);
     if (unlikely(v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl)))
         frame[n - 1] |= (uint64_t)pv->iopl << 12;
     frame[n++] = regs->rsp;

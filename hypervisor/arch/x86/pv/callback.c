@@ -144,12 +144,10 @@ long do_nmi_op(unsigned long cmd, unsigned long arg)
 long do_vm_assist(unsigned long cmd, unsigned long type)
 {
     struct domain *d = current->domain;
-    const unsigned long valid = BIT(VMASST_TYPE_4gb_segments) |
-                                BIT(VMASST_TYPE_4gb_segments_notify) |
-                                BIT(VMASST_TYPE_writable_pagetables) |
-                                BIT(VMASST_TYPE_pae_extended_cr3) |
-                                BIT(VMASST_TYPE_architectural_iopl) |
-                                BIT(VMASST_TYPE_runstate_update_flag);
+    const unsigned long valid =
+        BIT(VMASST_TYPE_4gb_segments) | BIT(VMASST_TYPE_4gb_segments_notify) |
+        BIT(VMASST_TYPE_writable_pagetables) | BIT(VMASST_TYPE_pae_extended_cr3) |
+        BIT(VMASST_TYPE_architectural_iopl) | BIT(VMASST_TYPE_runstate_update_flag);
 
     if (type >= BITS_PER_LONG || !(valid & BIT(type)))
         return -EINVAL;

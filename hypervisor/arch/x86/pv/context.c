@@ -77,7 +77,7 @@ static void fpu_load(struct vcpu *v)
 
 /* --- segments --- */
 
-#define READ_SEG(name, var)  __asm__ volatile("mov %%" #name ", %0" : "=r"(var))
+#define READ_SEG(name, var) __asm__ volatile("mov %%" #name ", %0" : "=r"(var))
 #define LOAD_SEG(name, sel)                                                                        \
     __asm__ volatile("1: mov %k0, %%" #name "\n\t"                                                 \
                      "2:\n\t"                                                                      \
@@ -152,8 +152,7 @@ static void state_load(struct vcpu *v)
     fpu_load(v);
     if (v->arch.pv.dr[7] & 0xff)
         pv_load_debugregs(v);
-    cpu_write_cr4(v->domain->arch.vtsc ? cpu_info()->cr4 | CR4_TSD
-                                       : cpu_info()->cr4 & ~CR4_TSD);
+    cpu_write_cr4(v->domain->arch.vtsc ? cpu_info()->cr4 | CR4_TSD : cpu_info()->cr4 & ~CR4_TSD);
 }
 
 static void leave_root(struct vcpu *prev)
@@ -248,8 +247,8 @@ void pv_cpu_init(unsigned cpu)
 
     if (!stub_pages[page]) {
         stub_pages[page] = alloc_page_virt();
-        if (!stub_pages[page] || map_hyp(STUBS_VIRT + page * PAGE_SIZE,
-                                         virt_to_mfn(stub_pages[page]), 1, HYP_RX))
+        if (!stub_pages[page] ||
+            map_hyp(STUBS_VIRT + page * PAGE_SIZE, virt_to_mfn(stub_pages[page]), 1, HYP_RX))
             panic("no memory for the SYSCALL entry of CPU %u", cpu);
     }
     pv_descriptors_cpu_init();
@@ -364,8 +363,8 @@ void arch_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     c->kernel_ss = pv->kernel_ss;
     c->kernel_sp = pv->kernel_sp;
     memcpy(c->ctrlreg, pv->ctrlreg, sizeof(c->ctrlreg));
-    c->ctrlreg[3] = v->arch.root_kernel ? xen_pfn_to_cr3(mfn_x(page_to_mfn(v->arch.root_kernel)))
-                                        : 0;
+    c->ctrlreg[3] =
+        v->arch.root_kernel ? xen_pfn_to_cr3(mfn_x(page_to_mfn(v->arch.root_kernel))) : 0;
     c->ctrlreg[1] = v->arch.root_user ? xen_pfn_to_cr3(mfn_x(page_to_mfn(v->arch.root_user))) : 0;
     memcpy(c->debugreg, pv->dr, sizeof(c->debugreg));
     c->event_callback_eip = pv->event_callback;
@@ -460,7 +459,7 @@ static int pv_relinquish(struct domain *d)
 {
     struct vcpu *v;
 
-    for_each_vcpu(d, v) {
+    for_each_vcpu (d, v) {
         pv_drop_gdt(v);
         pv_drop_ldt(v);
     }
@@ -474,5 +473,4 @@ static void pv_domain_free(struct domain *d)
 
 DEFINE_UNIT(pv, .name = "pv", .level = UNIT_ARCH, .domain_create = pv_domain_create,
             .relinquish = pv_relinquish, .domain_free = pv_domain_free,
-            .vcpu_create = pv_vcpu_create, .vcpu_reset = pv_vcpu_reset,
-            .vcpu_free = pv_vcpu_free);
+            .vcpu_create = pv_vcpu_create, .vcpu_reset = pv_vcpu_reset, .vcpu_free = pv_vcpu_free);

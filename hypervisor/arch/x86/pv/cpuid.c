@@ -12,7 +12,7 @@
 #include <xen/arch-x86/cpuid.h>
 #include <xen/version.h>
 
-#define F1_ECX_OSXSAVE    (1u << 27)
+#define F1_ECX_OSXSAVE (1u << 27)
 
 static void xen_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf,
                      struct cpuid_result *res)

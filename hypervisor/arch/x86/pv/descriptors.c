@@ -22,15 +22,15 @@
 #include "lib/errno.h"
 #include "pv.h"
 
-#define GDT_GUEST_PAGES  14
-#define GDT_GUEST_ENTS   (GDT_GUEST_PAGES * 512)
-#define LDT_FIRST_PAGE   16
-#define LDT_PAGES        16
-#define PAGES_PER_VCPU   32
-#define VCPUS_PER_L1     (PTES_PER_TABLE / PAGES_PER_VCPU)
-#define AREA_SHIFT       (PAGE_SHIFT + 5)
-#define HYP_PTE_FLAGS    (PTE_PRESENT | PTE_RW | PTE_ACCESSED | PTE_DIRTY)
-#define DESC_PER_PAGE    512
+#define GDT_GUEST_PAGES 14
+#define GDT_GUEST_ENTS  (GDT_GUEST_PAGES * 512)
+#define LDT_FIRST_PAGE  16
+#define LDT_PAGES       16
+#define PAGES_PER_VCPU  32
+#define VCPUS_PER_L1    (PTES_PER_TABLE / PAGES_PER_VCPU)
+#define AREA_SHIFT      (PAGE_SHIFT + 5)
+#define HYP_PTE_FLAGS   (PTE_PRESENT | PTE_RW | PTE_ACCESSED | PTE_DIRTY)
+#define DESC_PER_PAGE   512
 
 static unsigned long area_va(const struct vcpu *v)
 {
@@ -128,11 +128,10 @@ void pv_perdomain_free(struct domain *d)
 
 /* --- what a descriptor may be --- */
 
-
-#define SEG_S   (1ULL << 44) /* code or data, not a system segment */
-#define SEG_P   (1ULL << 47)
-#define SEG_L   (1ULL << 53)
-#define SEG_D   (1ULL << 54)
+#define SEG_S       (1ULL << 44) /* code or data, not a system segment */
+#define SEG_P       (1ULL << 47)
+#define SEG_L       (1ULL << 53)
+#define SEG_D       (1ULL << 54)
 #define SEG_TYPE(d) (((d) >> 40) & 0xf)
 #define SEG_DPL(d)  (((d) >> 45) & 3)
 
@@ -232,7 +231,7 @@ long do_update_descriptor(unsigned long addr, unsigned long desc)
     /* A descriptor table in use stays one; any other page must be writable by the guest anyway. */
     type = READ_ONCE(pg->type);
     type = (type & PGT_type_mask) == PGT_seg_desc && (type & PGT_count_mask) ? PGT_seg_desc
-                                                                              : PGT_writable;
+                                                                             : PGT_writable;
     if (!get_page_type(pg, type)) {
         uint64_t *entry = (uint64_t *)((char *)mfn_to_virt(mfn) + (addr & ~PAGE_MASK));
 

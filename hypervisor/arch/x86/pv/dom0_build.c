@@ -87,7 +87,7 @@ static const void *__init payload(const uint8_t *file, size_t *size)
     memcpy(&version, file + 0x206, 2);
     if (version < 0x208)
         boot_fail("dom0 kernel: boot protocol %x.%02x is too old; use Linux 2.6.26 or later",
-              version >> 8, version & 0xff);
+                  version >> 8, version & 0xff);
     memcpy(&off, file + 0x248, 4);
     memcpy(&len, file + 0x24c, 4);
     sectors = file[0x1f1] ? file[0x1f1] : 4;
@@ -114,11 +114,12 @@ static void __init load_kernel_file(struct builder *b, const struct boot_module 
             boot_fail("the first module is not a dom0 kernel: neither a bzImage nor an ELF file");
         memcpy(&unpacked, file + size - 4, 4);
         b->image_order = order_for(unpacked);
-        pg = unpacked && b->image_order <= HEAP_MAX_ORDER ? heap_alloc(b->image_order, MEMF_NO_SCRUB)
-                                                           : NULL;
+        pg = unpacked && b->image_order <= HEAP_MAX_ORDER
+                 ? heap_alloc(b->image_order, MEMF_NO_SCRUB)
+                 : NULL;
         if (!pg)
             boot_fail("dom0 kernel: no memory to unpack it (%u MB needed): give the machine more",
-                  unpacked >> 20);
+                      unpacked >> 20);
         b->image = page_to_virt(pg);
         ret = decompress(file, size, b->image, PAGE_SIZE << b->image_order, &out);
         if (ret == -EOPNOTSUPP)
@@ -126,7 +127,7 @@ static void __init load_kernel_file(struct builder *b, const struct boot_module 
                       decompress_format(file, size));
         if (ret)
             boot_fail("dom0 kernel is corrupt: its %s payload cannot be unpacked; copy it again",
-                  decompress_format(file, size));
+                      decompress_format(file, size));
         file = b->image;
         size = out;
     }
@@ -162,8 +163,8 @@ static void __init plan(struct builder *b)
         unsigned long nr;
 
         b->stack = b->pt_base + b->nr_pt;
-        b->boot_end = ROUND_UP(((b->stack + 1) << PAGE_SHIFT) + BOOT_MARGIN, BOOT_ALIGN) >>
-                      PAGE_SHIFT;
+        b->boot_end =
+            ROUND_UP(((b->stack + 1) << PAGE_SHIFT) + BOOT_MARGIN, BOOT_ALIGN) >> PAGE_SHIFT;
         end = base + (b->boot_end << PAGE_SHIFT);
         nr = 1 + tables_for(base, end, L4_SHIFT) + tables_for(base, end, L3_SHIFT) +
              tables_for(base, end, L2_SHIFT);
@@ -187,8 +188,9 @@ static void __init plan(struct builder *b)
     } else
         b->p2m_pfn = b->kernel_end;
     if (next > b->nr_pages)
-        boot_fail("too little memory for dom0: kernel and initrd need %lu MB, dom0_mem gives %lu MB",
-              next >> (20 - PAGE_SHIFT), b->nr_pages >> (20 - PAGE_SHIFT));
+        boot_fail(
+            "too little memory for dom0: kernel and initrd need %lu MB, dom0_mem gives %lu MB",
+            next >> (20 - PAGE_SHIFT), b->nr_pages >> (20 - PAGE_SHIFT));
     b->next_pfn = next;
 }
 
@@ -210,8 +212,9 @@ static void __init allocate(struct builder *b)
         pg = alloc_domain_pages(b->d, order, MEMF_NO_SCRUB);
         if (!pg) {
             if (!order--)
-                boot_fail("too little memory for dom0: %lu of %lu MB could be allocated; lower dom0_mem",
-                      pfn >> (20 - PAGE_SHIFT), b->nr_pages >> (20 - PAGE_SHIFT));
+                boot_fail(
+                    "too little memory for dom0: %lu of %lu MB could be allocated; lower dom0_mem",
+                    pfn >> (20 - PAGE_SHIFT), b->nr_pages >> (20 - PAGE_SHIFT));
             continue;
         }
         for (unsigned long i = 0; i < 1UL << order; i++, pfn++) {
@@ -276,15 +279,16 @@ static void __init load_contents(struct builder *b)
     zero_pfns(b, b->kernel_end, b->boot_end);
     zero_pfns(b, b->p2m_pfn, b->next_pfn);
     if (b->initrd)
-        copy_to_pfns(b, b->initrd_pfn << PAGE_SHIFT,
-                     mfn_to_virt(maddr_to_mfn(b->initrd->start)), b->initrd->size);
+        copy_to_pfns(b, b->initrd_pfn << PAGE_SHIFT, mfn_to_virt(maddr_to_mfn(b->initrd->start)),
+                     b->initrd->size);
     for (unsigned long pfn = 0; pfn < b->nr_pages; pfn++)
         ((uint64_t *)pfn_virt(b, b->p2m_pfn + pfn / 512))[pfn % 512] = b->frames[pfn];
     if (b->notes.has_hypercall_page)
         fill_hypercall_page(b);
 }
 
-/* The table that entry `va` of `table` leads to; made of the next pfn of *spare if there is none. */
+/* The table that entry `va` of `table` leads to; made of the next pfn of *spare if there is none.
+ */
 static pte_t *__init descend(struct builder *b, pte_t *table, unsigned long va, unsigned level,
                              unsigned long *spare)
 {
@@ -460,7 +464,8 @@ void __init dom0_construct(const struct boot_module *kernel, const struct boot_m
     b->nr_pages = dom0_nr_pages();
     plan(b);
     if (initrd && !b->notes.mod_start_pfn)
-        boot_fail("dom0 kernel cannot be started: it wants its initrd mapped (no MOD_START_PFN note)");
+        boot_fail(
+            "dom0 kernel cannot be started: it wants its initrd mapped (no MOD_START_PFN note)");
     allocate(b);
     load_contents(b);
     build_tables(b);

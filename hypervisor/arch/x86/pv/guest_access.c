@@ -65,13 +65,12 @@ static size_t copy_fixup(void *dst, const void *src, size_t len)
 {
     size_t words = len / 8, rest = len % 8;
 
-    __asm__ volatile(SMAP_SITE(0)
-                     "1: rep movsq\n\t"
-                     "   mov %[rest], %[words]\n\t"
-                     "2: rep movsb\n\t"
-                     "   jmp 4f\n\t"
-                     "3: lea (%[rest], %[words], 8), %[words]\n\t"
-                     "4:\n\t" SMAP_SITE(1) _ASM_EXTABLE(1b, 3b) _ASM_EXTABLE(2b, 4b)
+    __asm__ volatile(SMAP_SITE(0) "1: rep movsq\n\t"
+                                  "   mov %[rest], %[words]\n\t"
+                                  "2: rep movsb\n\t"
+                                  "   jmp 4f\n\t"
+                                  "3: lea (%[rest], %[words], 8), %[words]\n\t"
+                                  "4:\n\t" SMAP_SITE(1) _ASM_EXTABLE(1b, 3b) _ASM_EXTABLE(2b, 4b)
                      : [words] "+c"(words), "+D"(dst), "+S"(src)
                      : [rest] "r"(rest)
                      : "memory", "cc");

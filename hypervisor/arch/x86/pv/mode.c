@@ -12,10 +12,10 @@
 #include "lib/errno.h"
 #include "pv.h"
 
-#define X86_EFLAGS_IF    0x200UL
-#define X86_EFLAGS_IOPL  0x3000UL
-#define X86_EFLAGS_VM    0x20000UL
-#define TRAP_SYSCALL     0x100u
+#define X86_EFLAGS_IF   0x200UL
+#define X86_EFLAGS_IOPL 0x3000UL
+#define X86_EFLAGS_VM   0x20000UL
+#define TRAP_SYSCALL    0x100u
 
 /* iret (xen-x86_64.h, struct iret_context): the frame is on the caller's stack. */
 long do_iret(void)

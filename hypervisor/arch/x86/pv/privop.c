@@ -78,15 +78,17 @@ static bool io_privileged(const struct vcpu *v, const struct cpu_user_regs *regs
     uint16_t bits;
 
     (void)regs;
-    if (pv->iopl >= (user ? 3u : v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl) ? 0 : 1))
+    if (pv->iopl >= (user                                                         ? 3u
+                     : v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl) ? 0
+                                                                                  : 1))
         return true;
     if (!pv->iobmp_guest || port + bytes > pv->iobmp_limit)
         return false;
     bits = 0xffff;
     if (user)
         toggle_guest_mode((struct vcpu *)v); /* the bitmap is in the kernel's address space */
-    failed = copy_from_guest(&bits, pv->iobmp_guest + port / 8,
-                             port + bytes > (port & ~7u) + 8 ? 2 : 1);
+    failed =
+        copy_from_guest(&bits, pv->iobmp_guest + port / 8, port + bytes > (port & ~7u) + 8 ? 2 : 1);
     if (user)
         toggle_guest_mode((struct vcpu *)v);
     if (failed)
@@ -329,7 +331,7 @@ static int privop_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
 
 static int privop_write_if(struct emul_ctxt *ctxt, bool enable)
 {
-    (void)ctxt; /* with I/O privilege CLI and STI are accepted, and mean nothing: events have */
+    (void)ctxt;   /* with I/O privilege CLI and STI are accepted, and mean nothing: events have */
     (void)enable; /* their own mask */
     return EMUL_OKAY;
 }
