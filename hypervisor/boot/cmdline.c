@@ -10,6 +10,7 @@
 #include "lib/compiler.h"
 #include "lib/string.h"
 #include "mem/mem.h"
+#include "sched/sched.h"
 
 #define BOOL(var, name, def, help)       bool opt_##var = def;
 #define UINT(var, name, def, help)       unsigned opt_##var = def;

@@ -593,6 +593,7 @@ void sched_init(void)
 {
     open_softirq(SOFTIRQ_SCHEDULE, schedule);
     keyhandler_register('r', dump_run_queues, "run queues");
+    scheduler->init();
     if (sched_cpu_up(smp_processor_id()))
         panic("no memory for the idle vcpu");
     sched_cpu_start(smp_processor_id());

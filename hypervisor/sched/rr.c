@@ -23,10 +23,9 @@
 #include "lib/errno.h"
 #include "sched/private.h"
 
-#define TURN           MILLISECS(10) /* at the default weight */
-#define TURN_MIN       MILLISECS(1)
-#define TURN_MAX       MILLISECS(40)
 #define DEFAULT_WEIGHT 256
+#define TURN_MIN_MS    1
+#define TURN_MAX_MS    1000 /* at the default weight; four times that at most with others */
 #define RATELIMIT_MAX  MILLISECS(500)
 
 struct rr_vcpu {
@@ -47,8 +46,11 @@ struct rr_cpu {
 };
 static DEFINE_PER_CPU(struct rr_cpu, rr_cpu);
 
+unsigned opt_sched_turn_ms = 10, opt_sched_ratelimit_us = 1000;
+
+static s_time_t turn; /* at the default weight */
 /* What runs is not interrupted by a wake-up before it ran for so long. */
-static s_time_t ratelimit = MILLISECS(1);
+static s_time_t ratelimit;
 
 static struct rr_vcpu *rr_vcpu(const struct vcpu *v)
 {
@@ -58,15 +60,23 @@ static struct rr_vcpu *rr_vcpu(const struct vcpu *v)
 static s_time_t turn_length(const struct vcpu *v)
 {
     const struct rr_domain *rd = v->domain->sched->data;
-    s_time_t t = TURN * READ_ONCE(rd->weight) / DEFAULT_WEIGHT;
+    s_time_t t = turn * READ_ONCE(rd->weight) / DEFAULT_WEIGHT;
 
-    return t < TURN_MIN ? TURN_MIN : t > TURN_MAX ? TURN_MAX : t;
+    t = min(t, 4 * turn);
+    return max(t, MILLISECS(TURN_MIN_MS));
 }
 
 /* How long all of a CPU's queue takes to have its turn, about. */
 static s_time_t round_length(const struct rr_cpu *rc)
 {
-    return TURN * (rc->queued + 1);
+    return turn * (rc->queued + 1);
+}
+
+static void init(void)
+{
+    turn = MILLISECS(opt_sched_turn_ms);
+    turn = max(min(turn, MILLISECS(TURN_MAX_MS)), MILLISECS(TURN_MIN_MS));
+    ratelimit = min(MICROSECS(opt_sched_ratelimit_us), RATELIMIT_MAX);
 }
 
 static void cpu_init(unsigned cpu)
@@ -333,7 +343,7 @@ static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, boo
         if (queue_prev)
             enqueue(rc, rv, now);
         rv->yields = false;
-        if (turn_over && rc->queued == 1 && !take_waiting(cpu, now, TURN / 2))
+        if (turn_over && rc->queued == 1 && !take_waiting(cpu, now, turn / 2))
             try_again = others_wait(cpu);
     }
     rv = first_of(rc, now);
@@ -348,7 +358,7 @@ static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, boo
             call_lone_cpu(cpu);
     } else if (try_again) {
         rv->left = 0;
-        *slice = max(ratelimit, TURN_MIN);
+        *slice = max(ratelimit, MILLISECS(TURN_MIN_MS));
     }
     return rv->v;
 }
@@ -415,6 +425,7 @@ const struct scheduler sched_rr = {
     .name = "round robin by turns, answering as credit2",
     .opt_name = "rr",
     .id = XEN_SCHEDULER_CREDIT2,
+    .init = init,
     .cpu_init = cpu_init,
     .alloc_vcpu = alloc_vcpu,
     .free_vcpu = free_vcpu,

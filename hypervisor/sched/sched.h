@@ -67,6 +67,7 @@ int cpumask_from_guest(cpumask_t *mask, const struct xenctl_bitmap *bitmap);
 
 /* sched= : names one of the schedulers built in; false: none of that name.  Before sched_init(). */
 bool sched_choose(const char *opt_name);
+extern unsigned opt_sched_turn_ms, opt_sched_ratelimit_us; /* rr's, before sched_init() */
 
 /*
  * What a scheduler implements.  A vcpu that is runnable and not running is queued with the
@@ -76,6 +77,7 @@ bool sched_choose(const char *opt_name);
 struct scheduler {
     const char *name, *opt_name; /* opt_name: as in sched= */
     unsigned id;                 /* XEN_SCHEDULER_* the tools are told */
+    void (*init)(void); /* boot; reads its options */
     void (*cpu_init)(unsigned cpu);       /* no lock; before the CPU schedules */
     void *(*alloc_vcpu)(struct vcpu *v);  /* no lock; what it returns is sched_vcpu.data */
     void (*free_vcpu)(struct vcpu *v);    /* no lock */

@@ -12,6 +12,12 @@
 struct console_threshold console_loglvl, console_guest_loglvl;
 bool opt_console_timestamps, opt_guest_output, opt_noreboot, opt_bootscrub;
 unsigned long opt_conring_size;
+unsigned opt_sched_turn_ms, opt_sched_ratelimit_us;
+
+bool sched_choose(const char *opt_name)
+{
+    return !strcmp(opt_name, "rr");
+}
 char *boot_test_memory;
 char ground_printed[4096];
 
