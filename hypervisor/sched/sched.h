@@ -16,8 +16,8 @@ struct vcpu_runstate_info;
 struct xen_domctl_scheduler_op;
 struct xen_sysctl_scheduler_op;
 
-void sched_init(void);               /* boot CPU: idle vcpu becomes current */
-void sched_cpu_start(unsigned cpu);  /* on a CPU that comes up */
+void sched_init(void);              /* boot CPU: idle vcpu becomes current */
+void sched_cpu_start(unsigned cpu); /* on a CPU that comes up */
 void __attribute__((noreturn)) idle_loop(void);
 
 bool vcpu_runnable(const struct vcpu *v);
@@ -47,8 +47,8 @@ void vcpu_force_reschedule(struct vcpu *v);
 
 /* Accounting. */
 void vcpu_runstate_get(const struct vcpu *v, struct vcpu_runstate_info *rs);
-uint64_t vcpu_cpu_time(const struct vcpu *v);   /* ns it has run */
-uint64_t cpu_idle_time(unsigned cpu);           /* ns */
+uint64_t vcpu_cpu_time(const struct vcpu *v); /* ns it has run */
+uint64_t cpu_idle_time(unsigned cpu);         /* ns */
 /* Copies current's runstate to the area the guest registered. */
 void vcpu_update_runstate_area(struct vcpu *v);
 
@@ -75,12 +75,12 @@ extern unsigned opt_sched_turn_ms, opt_sched_ratelimit_us; /* rr's, before sched
  * run-queue lock, with interrupts off.
  */
 struct scheduler {
-    const char *name, *opt_name; /* opt_name: as in sched= */
-    unsigned id;                 /* XEN_SCHEDULER_* the tools are told */
-    void (*init)(void); /* boot; reads its options */
-    void (*cpu_init)(unsigned cpu);       /* no lock; before the CPU schedules */
-    void *(*alloc_vcpu)(struct vcpu *v);  /* no lock; what it returns is sched_vcpu.data */
-    void (*free_vcpu)(struct vcpu *v);    /* no lock */
+    const char *name, *opt_name;             /* opt_name: as in sched= */
+    unsigned id;                             /* XEN_SCHEDULER_* the tools are told */
+    void (*init)(void);                      /* boot; reads its options */
+    void (*cpu_init)(unsigned cpu);          /* no lock; before the CPU schedules */
+    void *(*alloc_vcpu)(struct vcpu *v);     /* no lock; what it returns is sched_vcpu.data */
+    void (*free_vcpu)(struct vcpu *v);       /* no lock */
     void *(*alloc_domain)(struct domain *d); /* no lock; sched_domain.data */
     void (*free_domain)(struct domain *d);   /* no lock */
     /* The best of its CPUs (hard affinity, online) for v, which wakes.  Other CPUs' queues are not
@@ -94,8 +94,8 @@ struct scheduler {
     void (*yield)(struct vcpu *v);
     /*
      * Next to run on this CPU, taken off the queue, or NULL: idle; and for how long at most (ns; 0:
-     * no limit).  prev (NULL: idle) ran since `since`; if it is to be queued it is a candidate, too.
-     * Whether it is still runnable is not the scheduler's to ask: that changes at any time.
+     * no limit).  prev (NULL: idle) ran since `since`; if it is to be queued it is a candidate,
+     * too. Whether it is still runnable is not the scheduler's to ask: that changes at any time.
      */
     struct vcpu *(*pick_next)(unsigned cpu, s_time_t now, struct vcpu *prev, bool queue_prev,
                               s_time_t since, s_time_t *slice);
