@@ -33,16 +33,25 @@ static inline bool softirq_pending_here(void)
 /* Runs all that is pending on this CPU.  Interrupts on, no lock held, no RCU-protected pointer. */
 void do_softirq(void);
 
-/* Around every interrupt handler (the arch's do_irq): how deep this CPU is in them. */
+/*
+ * Around every interrupt handler (the arch's do_irq): how deep this CPU is in them.  Only the
+ * checks of debug builds ask, so only those count.
+ */
 DECLARE_PER_CPU(unsigned, irq_depth);
 static inline void irq_enter(void)
 {
+#ifdef CONFIG_DEBUG
     this_cpu(irq_depth)++;
+#endif
 }
+
 static inline void irq_exit(void)
 {
+#ifdef CONFIG_DEBUG
     this_cpu(irq_depth)--;
+#endif
 }
+
 static inline bool in_irq(void)
 {
     return this_cpu(irq_depth);

@@ -31,6 +31,7 @@
 #include "kernel/console.h"
 #include "kernel/keyhandler.h"
 #include "kernel/panic.h"
+#include "kernel/softirq.h"
 #include "lib/errno.h"
 #include <asm/apic.h>
 
@@ -191,17 +192,18 @@ void do_irq(struct cpu_user_regs *regs)
     unsigned vector = (uint8_t)regs->entry_vector;
     unsigned irq;
 
+    irq_enter();
+    irq = this_cpu(vector_irq)[vector];
     if (fixed_vector[vector]) {
         if (vector != VECTOR_SPURIOUS)
             apic_eoi();
         fixed_vector[vector]();
-        return;
-    }
-    irq = this_cpu(vector_irq)[vector];
-    if (likely(irq))
+    } else if (likely(irq)) {
         handle_irq(&irq_descs[irq - 1], smp_processor_id(), vector);
-    else if (vector != VECTOR_SPURIOUS)
+    } else if (vector != VECTOR_SPURIOUS) {
         stray_interrupt(vector);
+    }
+    irq_exit();
 }
 
 /* ---- the hypervisor's own ---- */
