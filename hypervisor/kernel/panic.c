@@ -57,6 +57,11 @@ static void report(const struct cpu_user_regs *regs)
     spin_dump_held();
 }
 
+bool panic_active(void)
+{
+    return READ_ONCE(panic_cpu);
+}
+
 void panic_stopped_cpu(const struct cpu_user_regs *regs)
 {
     unsigned patience = PATIENCE;

@@ -110,19 +110,25 @@ static void event_check_interrupt(void)
 {
 }
 
-static void __noreturn stop_this_cpu(void)
+static void __noreturn stop_this_cpu(const struct cpu_user_regs *regs)
 {
     local_irq_disable();
-    panic_stopped_cpu(NULL);
+    panic_stopped_cpu(regs);
     cpumask_clear_cpu(smp_processor_id(), &cpu_online_map);
     for (;;)
         __asm__ volatile("cli; hlt");
 }
 
+void smp_nmi(const struct cpu_user_regs *regs)
+{
+    if (READ_ONCE(stopping))
+        stop_this_cpu(regs);
+}
+
 static void call_function_interrupt(void)
 {
     if (READ_ONCE(stopping))
-        stop_this_cpu();
+        stop_this_cpu(NULL);
     smp_call_interrupt();
 }
 
@@ -147,18 +153,35 @@ static void spin_about_us(unsigned long us)
         cpu_relax();
 }
 
+/* Waits until this CPU is the only one left, but no longer than that. */
+static bool others_stopped(unsigned ms)
+{
+    for (unsigned i = 0; i < ms * 10 && cpumask_weight(&cpu_online_map) > 1; i++)
+        spin_about_us(100);
+    return cpumask_weight(&cpu_online_map) == 1;
+}
+
 /*
- * Asks first; a CPU that does not answer (it spins with interrupts off) is put back into the state
- * before STARTUP.  That would send the boot CPU to the firmware, so it is left to spin.
+ * First by an interrupt, which lets a CPU finish what it does (not in a panic: then it shall show
+ * what it does).  Then by NMI, since a CPU that spins with interrupts off must stop too.  One that
+ * does not answer even that is put back into the state before STARTUP; the boot CPU, which that
+ * would send to the firmware, is left alone.
  */
 void arch_stop_other_cpus(void)
 {
     unsigned cpu, me = smp_processor_id();
 
     WRITE_ONCE(stopping, true);
-    send_ipi_mask(&cpu_online_map, VECTOR_CALL_FUNCTION);
-    for (unsigned i = 0; i < 10000 && cpumask_weight(&cpu_online_map) > 1; i++)
-        spin_about_us(100);
+    if (!panic_active()) {
+        send_ipi_mask(&cpu_online_map, VECTOR_CALL_FUNCTION);
+        if (others_stopped(100))
+            return;
+    }
+    for_each_online_cpu (cpu)
+        if (cpu != me)
+            apic_send_icr(x86_cpu_to_apicid[cpu], APIC_ICR_NMI | APIC_ICR_ASSERT);
+    if (others_stopped(2000))
+        return;
     for_each_online_cpu (cpu)
         if (cpu != me && cpu != 0) {
             apic_send_icr(x86_cpu_to_apicid[cpu], APIC_ICR_INIT | APIC_ICR_LEVEL | APIC_ICR_ASSERT);

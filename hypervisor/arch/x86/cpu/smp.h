@@ -10,5 +10,8 @@ void smp_reserve_trampoline(void);
 void smp_init_vectors(void);
 /* Starts every CPU of cpu_possible_map; one that does not answer is reported and left out. */
 void smp_start_all(void);
+/* An NMI at regs: stops this CPU if arch_stop_other_cpus() sent it, else returns. */
+struct cpu_user_regs;
+void smp_nmi(const struct cpu_user_regs *regs);
 /* Compares with CPU 0 and drops what this CPU lacks (identify.c). */
 void cpu_check_same(void);
