@@ -96,9 +96,29 @@ struct page_info *dir_page(uint64_t e)
 }
 
 /* Most tables are nearly empty. */
-static inline bool next_eight_empty(const uint64_t *e)
+static inline bool eight_empty(const uint64_t *e)
 {
     return !((e[0] | e[1]) | (e[2] | e[3]) | (e[4] | e[5]) | (e[6] | e[7]));
+}
+
+/* The first group of eight from n (a multiple of 8) up that is not empty, or 512. */
+static inline unsigned skip_empty_up(const uint64_t *table, unsigned n)
+{
+    const uint64_t *p = table + n;
+
+    while (p != table + PTES_PER_TABLE && eight_empty(p))
+        p += 8;
+    return p - table;
+}
+
+/* The end of the last group of eight before n, and after stop, that is not empty, or stop. */
+static inline unsigned skip_empty_down(const uint64_t *table, unsigned n, unsigned stop)
+{
+    const uint64_t *p = table + n;
+
+    while (p != table + stop && eight_empty(p - 8))
+        p -= 8;
+    return p - table;
 }
 
 void scan_present(const struct page_info *pg, uint64_t type, struct table_scan *s)
@@ -140,12 +160,11 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
         uint64_t e;
 
         if (n % 8 == 0) {
-            if (n == GUEST_SLOT_FIRST_HYP && type == PGT_l4) {
+            n = skip_empty_up(table, n);
+            if (n == PTES_PER_TABLE)
+                break;
+            if (type == PGT_l4 && !guest_l4_slot(n)) {
                 n = GUEST_SLOT_LAST_HYP + 1;
-                continue;
-            }
-            if (next_eight_empty(table + n)) {
-                n += 8;
                 continue;
             }
         }
@@ -211,6 +230,7 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
     if (dir && n < PTES_PER_TABLE)
         rc = finish_child(table[n], d, type, preempt);
     while (n && left && !rc) {
+        unsigned stop;
         uint64_t e;
 
         if (n % 8 == 0) {
@@ -218,12 +238,12 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
                 n -= 64;
                 continue;
             }
-            if (n == GUEST_SLOT_LAST_HYP + 1 && type == PGT_l4) {
-                n = GUEST_SLOT_FIRST_HYP;
+            stop = ROUND_DOWN(n - 1, 64);
+            n = skip_empty_down(table, n, stop);
+            if (n == stop)
                 continue;
-            }
-            if (next_eight_empty(table + n - 8)) {
-                n -= 8;
+            if (type == PGT_l4 && !guest_l4_slot(n - 1)) {
+                n = GUEST_SLOT_FIRST_HYP;
                 continue;
             }
         }
