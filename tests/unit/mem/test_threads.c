@@ -19,7 +19,7 @@
 #define CPUS      4
 #define RAM_PAGES 2048
 #define PAGES     64 /* that the threads quarrel over */
-#define STEPS     150000
+#define STEPS     40000
 
 __thread unsigned fake_cpu;
 __thread struct vcpu *fake_current;
@@ -97,18 +97,22 @@ static void drop(struct domain *d, struct page_info *pg)
     }
 }
 
-/* A new page for slot i. */
+/* A new page for slot i.  Written before it is assigned: from then on others may give it back. */
 static void fill(unsigned i)
 {
     struct domain *d = dom[rnd(2)];
-    struct page_info *pg = alloc_domain_pages(d, 0, 0);
+    struct page_info *pg = heap_alloc(0, 0);
 
-    if (!pg) {
+    if (pg) {
+        check_zero(pg, 0);
+        memset(page_to_virt(pg), 0xcc, PAGE_SIZE);
+    }
+    if (!pg || assign_pages(d, pg, 0, 0)) {
         __atomic_add_fetch(&failed, 1, __ATOMIC_RELAXED);
+        if (pg)
+            heap_free(pg, 0);
         return;
     }
-    check_zero(pg, 0);
-    memset(page_to_virt(pg), 0xcc, PAGE_SIZE);
     pg = __atomic_exchange_n(&page[i], pg, __ATOMIC_ACQ_REL);
     if (pg) {
         drop(dom[0], pg);
