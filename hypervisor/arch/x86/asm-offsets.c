@@ -3,7 +3,7 @@
 #include "domain/domain.h"
 #include "arch/api/arch_cpu.h"
 
-#define DEFINE(sym, val)    __asm__ volatile(".ascii \"->" #sym " %0\"" : : "i"(val))
+#define DEFINE(sym, val)     __asm__ volatile(".ascii \"->" #sym " %0\"" : : "i"(val))
 #define OFFSET(sym, st, mem) DEFINE(sym, offsetof(struct st, mem))
 
 void asm_offsets(void);
@@ -40,6 +40,11 @@ void asm_offsets(void)
     OFFSET(VCPU_kernel_sp, vcpu, arch.pv.kernel_sp);
     OFFSET(VCPU_kernel_ss, vcpu, arch.pv.kernel_ss);
     OFFSET(VCPU_syscall_callback, vcpu, arch.pv.syscall_callback);
+    OFFSET(VCPU_trap_table, vcpu, arch.pv.trap_table);
+    OFFSET(VCPU_cr2, vcpu, arch.pv.ctrlreg[2]);
+    DEFINE(TRAP_INFO_PF_address, 14 * sizeof(struct trap_info) + offsetof(struct trap_info, address));
+    DEFINE(TRAP_INFO_PF_flags, 14 * sizeof(struct trap_info) + offsetof(struct trap_info, flags));
+    OFFSET(VCPUINFO_cr2, vcpu_info, arch.cr2);
     OFFSET(VCPU_async, vcpu, arch.pv.async);
     DEFINE(PVF_KERNEL_MODE, PVF_KERNEL_MODE);
     DEFINE(PVF_SYSCALL_MASKS_EVENTS, PVF_SYSCALL_MASKS_EVENTS);

@@ -23,6 +23,7 @@
 #define X86_EFLAGS_IF_BIT 9
 #define IRET_NR           23 /* __HYPERVISOR_iret */
 #define VECTOR_DF         8
+#define PFEC_RESERVED     8
 
         .text
 
@@ -208,11 +209,14 @@ iret_fast:
         mov VCPU_info(%rax), %rdx
         STAC
 .Lir1:  movzwl 40(%rdi), %ecx /* cs */
-        cmp $GUEST_CS64, %ecx
-        jne iret_slow_clac
-.Lir2:  movzwl 64(%rdi), %ecx /* ss */
-        cmp $GUEST_SS, %ecx
-        jne iret_slow_clac
+        mov %ecx, %r11d
+        not %r11d
+        test $3, %r11d
+        jnz iret_slow_clac /* not to user */
+.Lir2:  movzwl 64(%rdi), %esi /* ss */
+        or $3, %esi
+        mov %ecx, CPUINFO_scratch + 8(%rsp)
+        mov %esi, CPUINFO_scratch + 12(%rsp)
 .Lir3:  mov 48(%rdi), %r11 /* rflags */
         bt $X86_EFLAGS_IF_BIT, %r11
         jnc iret_slow_clac
@@ -239,6 +243,10 @@ iret_fast:
         mov %rcx, REGS_rip(%rsp)
         mov %r11, REGS_rflags(%rsp)
         mov %rsi, REGS_rsp(%rsp)
+        mov CPUINFO_scratch + 8(%rsp), %ecx
+        mov CPUINFO_scratch + 12(%rsp), %esi
+        mov %ecx, REGS_cs(%rsp)
+        mov %esi, REGS_ss(%rsp)
         mov REGS_rdi(%rsp), %rdi
         mov REGS_rsi(%rsp), %rsi
         mov REGS_rdx(%rsp), %rdx
@@ -265,6 +273,111 @@ iret_slow:
         mov REGS_rsi(%rsp), %rsi
         mov REGS_rdx(%rsp), %rdx
         jmp hypercall_general
+
+/*
+ * Page fault.  Most are a guest user's, and its kernel's business: told without entering C.
+ */
+        .balign 16
+stub_14:
+        testb $3, 16(%rsp) /* cs */
+        jz pf_general
+        testb $PFEC_RESERVED, (%rsp)
+        jnz pf_general
+        sub $REGS_error_code, %rsp
+        mov %rax, REGS_rax(%rsp)
+        mov %rcx, REGS_rcx(%rsp)
+        mov %rdx, REGS_rdx(%rsp)
+        mov %rdi, REGS_rdi(%rsp)
+        mov CPUINFO_current(%rsp), %rax
+        testb $PVF_KERNEL_MODE, VCPU_flags(%rax)
+        jnz pf_restore
+        mov %cr2, %rdx
+        mov %rdx, %rcx
+        shr $43, %rcx
+        cmp $(0xffff800000000000 >> 43), %rcx /* the hypervisor's 8 TB (descriptor tables) */
+        je pf_restore
+        mov VCPU_trap_table(%rax), %rcx
+        cmpq $0, TRAP_INFO_PF_address(%rcx)
+        je pf_restore
+        testb $1, CPUINFO_flags(%rsp) /* SMAP pauses: C puts it back */
+        jnz pf_restore
+        mov VCPU_info(%rax), %rdi
+        mov %rdx, VCPU_cr2(%rax)
+        mov %rdx, VCPUINFO_cr2(%rdi)
+        mov VCPU_kernel_cr3(%rax), %rcx
+        mov VCPU_kernel_sp(%rax), %rdx
+        mov %rcx, %cr3
+        swapgs
+        orb $PVF_KERNEL_MODE, VCPU_flags(%rax)
+        STAC
+        mov REGS_rcx(%rsp), %rcx
+.Lpf1:  mov %rcx, -64(%rdx)
+.Lpf2:  mov %r11, -56(%rdx)
+        mov REGS_error_code(%rsp), %ecx
+.Lpf3:  mov %rcx, -48(%rdx)
+        mov REGS_rip(%rsp), %rcx
+.Lpf4:  mov %rcx, -40(%rdx)
+        movzbl VCPUINFO_mask(%rdi), %ecx
+        movzwl REGS_cs(%rsp), %r11d
+        shl $32, %rcx
+        or %r11, %rcx
+.Lpf5:  mov %rcx, -32(%rdx)
+        mov REGS_rflags(%rsp), %r11
+        and $~0x3000, %r11d
+        bt $32, %rcx
+        jnc 1f
+        btr $X86_EFLAGS_IF_BIT, %r11
+1:
+.Lpf6:  mov %r11, -24(%rdx)
+        mov REGS_rsp(%rsp), %rcx
+.Lpf7:  mov %rcx, -16(%rdx)
+        movzwl REGS_ss(%rsp), %ecx
+.Lpf8:  mov %rcx, -8(%rdx)
+        CLAC
+        mov VCPU_trap_table(%rax), %rcx
+        testb $4, TRAP_INFO_PF_flags(%rcx)
+        jz 1f
+        movb $1, VCPUINFO_mask(%rdi)
+1:      mov TRAP_INFO_PF_address(%rcx), %rcx
+        sub $64, %rdx
+        mov $0x202, %r11d
+        mov %rdx, REGS_rsp(%rsp)
+        mov REGS_rax(%rsp), %rax
+        mov REGS_rdx(%rsp), %rdx
+        mov REGS_rdi(%rsp), %rdi
+        mov REGS_rsp(%rsp), %rsp
+        sysretq
+
+        EXTABLE .Lpf1, pf_no_stack
+        EXTABLE .Lpf2, pf_no_stack
+        EXTABLE .Lpf3, pf_no_stack
+        EXTABLE .Lpf4, pf_no_stack
+        EXTABLE .Lpf5, pf_no_stack
+        EXTABLE .Lpf6, pf_no_stack
+        EXTABLE .Lpf7, pf_no_stack
+        EXTABLE .Lpf8, pf_no_stack
+
+        .macro PF_RESTORE
+        mov REGS_rax(%rsp), %rax
+        mov REGS_rcx(%rsp), %rcx
+        mov REGS_rdx(%rsp), %rdx
+        mov REGS_rdi(%rsp), %rdi
+        add $REGS_error_code, %rsp
+        .endm
+
+pf_no_stack:
+        PF_RESTORE
+        movl $14, 4(%rsp)
+        SAVE_ALL
+        CLAC
+        mov %rsp, %rdi
+        call pv_no_kernel_stack
+        jmp ret_to_guest
+pf_restore:
+        PF_RESTORE
+pf_general:
+        movl $14, 4(%rsp)
+        jmp common_exception
 
 /* SYSCALL from 32-bit code of a guest (AMD): registers as for lstar_enter. */
 FUNC cstar_enter
@@ -410,7 +523,9 @@ exception_entry_table:
         EXCEPTION 11, 1
         EXCEPTION 12, 1
         EXCEPTION 13, 1
-        EXCEPTION 14, 1
+        .pushsection .rodata
+        .quad stub_14
+        .popsection
         EXCEPTION 15, 0
         EXCEPTION 16, 0
         EXCEPTION 17, 1
