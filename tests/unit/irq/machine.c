@@ -25,7 +25,7 @@ struct acpi_info acpi;
 struct e820_map e820_host;
 uint32_t x86_cpu_to_apicid[NR_CPUS], x86_cpu_to_acpiid[NR_CPUS];
 struct sim_dev sim_msi_dev, sim_plain_msi_dev, sim_msix_dev;
-unsigned sim_taken[8], sim_lost;
+unsigned sim_taken[8], sim_lost, sim_maskings;
 
 static struct sim_dev *const devs[] = {&sim_msi_dev, &sim_plain_msi_dev, &sim_msix_dev};
 static uint32_t rte_low[SIM_GSIS], rte_high[SIM_GSIS], ioapic_select;
@@ -179,6 +179,7 @@ static void ioapic_write(uint32_t val)
         rte_high[gsi] = val;
         return;
     }
+    sim_maskings += !!(val & RTE_MASKED);
     rte_low[gsi] = (val & ~RTE_IRR) | (val & RTE_LEVEL ? rte_low[gsi] & RTE_IRR : 0);
     evaluate(gsi);
 }

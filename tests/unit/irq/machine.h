@@ -33,4 +33,5 @@ bool sim_masked(unsigned gsi);
 void sim_msi(struct sim_dev *dev, unsigned n);
 extern struct sim_dev sim_msi_dev, sim_plain_msi_dev, sim_msix_dev;
 extern unsigned sim_taken[8]; /* interrupts taken by each CPU */
+extern unsigned sim_maskings; /* writes to the IO-APIC that mask a pin */
 extern unsigned sim_lost;     /* messages to nowhere, or sent while not enabled */

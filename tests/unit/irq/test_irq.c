@@ -399,12 +399,21 @@ static void test_affinity(void **state)
     (void)state;
     assert_int_equal(arch_pirq_bind(d0->vcpu[0], edge, false), 0);
     assert_int_equal(arch_pirq_bind(d0->vcpu[0], level, true), 0);
+    sim_maskings = 0;
     arch_pirq_set_affinity(d0, edge, 1);
+    assert_int_equal(sim_maskings, 0);    /* an edge might have been lost */
     arch_pirq_set_affinity(d0, edge, 77); /* no such CPU */
     sim_edge(4);
     sim_run();
     assert_int_equal(sim_taken[0], 0);
     assert_int_equal(sim_taken[1], 1);
+    per_cpu(vector_irq, 0)[irq_descs[4].vector] = 999; /* taken there: it cannot go back */
+    arch_pirq_set_affinity(d0, edge, 0);
+    sim_edge(4);
+    sim_run();
+    assert_int_equal(sim_taken[1], 2);
+    per_cpu(vector_irq, 0)[irq_descs[4].vector] = 0;
+    sim_taken[1] = 1;
     /* One under way to the old CPU while it moves is not lost, nor is the line. */
     sim_line(11, true);
     arch_pirq_set_affinity(d0, level, 1);

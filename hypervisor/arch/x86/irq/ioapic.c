@@ -85,17 +85,21 @@ static void pin_unmask(struct irq_desc *desc)
     write_low(desc, false);
 }
 
+/* An edge that comes while the pin is masked is lost: an edge pin in use only changes its CPU. */
 static void pin_set_target(struct irq_desc *desc)
 {
-    write_low(desc, true);
+    bool whole = desc->level || desc->masked;
+
+    if (whole)
+        write_low(desc, true);
     reg_write(&ioapics[desc->ioapic], IOAPIC_PIN(desc->pin) + 1,
               x86_cpu_to_apicid[desc->cpu] << RTE_DEST_SHIFT);
-    write_low(desc, desc->masked);
+    if (whole)
+        write_low(desc, desc->masked);
 }
 
 static const struct irq_chip ioapic_chip = {
     .name = "IO-APIC",
-    .movable_vector = true,
     .mask = pin_mask,
     .unmask = pin_unmask,
     .set_target = pin_set_target,

@@ -15,9 +15,9 @@
  *              the end of interrupt (PHYSDEVOP_eoi; pirq_eoi_map tells guests which need it).  A
  *              guest that never does loses that line, and nothing else.
  *
- * Moving to another CPU: the new vector is written to the source (with the pin masked; MSI moves
- * only where one register has to change), and the old one stays valid until the first interrupt
- * arrives at the new place.
+ * Moving to another CPU: a source that loses nothing while masked (level, maskable MSI) is masked
+ * and gets a new vector; others move only if their vector is free there, too, since then a single
+ * register changes.  The old one stays valid until the first interrupt arrives at the new place.
  *
  * Locks: desc->lock guards a descriptor and its list of guests; it is taken in interrupts, and
  * under LOCK_EVENT.  An event is never sent with it held.  The domain of a guest entry stays
@@ -104,7 +104,8 @@ void irq_retarget(struct irq_desc *desc, unsigned cpu)
     vector = vectors_alloc(cpu, desc->irq, 1, desc->vector);
     if (vector < 0)
         return;
-    if (vector != desc->vector && !desc->chip->movable_vector) {
+    /* Vector and CPU are not written at once: in between nothing may be sent, nor be lost. */
+    if (vector != desc->vector && !desc->chip->holds_masked && !desc->level && !desc->masked) {
         vector_free(cpu, vector);
         return; /* it stays where it is, which works as well */
     }

@@ -164,7 +164,7 @@ static const struct irq_chip msi_chip = {
 };
 static const struct irq_chip msi_maskable_chip = {
     .name = "MSI",
-    .movable_vector = true,
+    .holds_masked = true,
     .mask = msi_mask,
     .unmask = msi_unmask,
     .set_target = msi_set_target,
@@ -178,7 +178,7 @@ static const struct irq_chip msi_block_chip = {
 };
 static const struct irq_chip msix_chip = {
     .name = "MSI-X",
-    .movable_vector = true,
+    .holds_masked = true,
     .mask = msix_mask,
     .unmask = msix_unmask,
     .set_target = msix_set_target,

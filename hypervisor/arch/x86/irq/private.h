@@ -13,11 +13,12 @@ struct msi;
 /* What an interrupt comes from: IO-APIC pin, MSI, MSI-X.  All under desc->lock. */
 struct irq_chip {
     const char *name;
-    bool immovable;      /* it stays on its CPU */
-    bool movable_vector; /* a new vector may be written without one being lost meanwhile */
+    bool immovable;    /* it stays on its CPU */
+    bool holds_masked; /* what comes while it is masked is sent when it no longer is */
     void (*mask)(struct irq_desc *desc);
     void (*unmask)(struct irq_desc *desc);
-    void (*set_target)(struct irq_desc *desc); /* writes desc->cpu and desc->vector */
+    /* Writes desc->cpu and desc->vector.  The latter is new only where irq_retarget() allows. */
+    void (*set_target)(struct irq_desc *desc);
 };
 
 /* A domain's claim on an interrupt; made by mapping the pirq. */
