@@ -21,13 +21,14 @@ static unsigned panic_cpu;     /* CPU + 1 that panicked first */
 static unsigned cpus_reported; /* CPUs that showed what they did */
 static bool report_busy;       /* one reports at a time */
 
-static void print_address(unsigned long pc)
+/* A return address may lie behind the end of a function whose last instruction is the call. */
+static void print_address(unsigned long pc, bool is_return)
 {
     unsigned long offset, size;
     char name[96];
 
-    if (symbol_lookup(pc, &offset, &size, name, sizeof(name)))
-        printk(KERN_ERR "  %#018lx %s+%#lx/%#lx\n", pc, name, offset, size);
+    if (symbol_lookup(pc - is_return, &offset, &size, name, sizeof(name)))
+        printk(KERN_ERR "  %#018lx %s+%#lx/%#lx\n", pc, name, offset + is_return, size);
     else
         printk(KERN_ERR "  %#018lx\n", pc);
 }
@@ -39,7 +40,7 @@ void dump_backtrace(const struct cpu_user_regs *regs)
 
     printk(KERN_ERR "Backtrace:\n");
     for (unsigned i = 0; i < n; i++)
-        print_address(pc[i]);
+        print_address(pc[i], i || !regs);
 }
 
 static void report(const struct cpu_user_regs *regs)
