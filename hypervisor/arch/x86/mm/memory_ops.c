@@ -163,9 +163,10 @@ long memory_machphys_mapping(struct call *c, struct xen_machphys_mapping *arg)
 long memory_maximum_gpfn(struct call *c, struct xen_memory_domain *arg)
 {
     const struct shared_info *s = c->d->shared_info;
+    uint64_t max_pfn = s ? READ_ONCE(s->arch.max_pfn) : 0; /* what the guest says */
 
     (void)arg;
-    return s ? (long)READ_ONCE(s->arch.max_pfn) - 1 : -EINVAL;
+    return max_pfn ? (long)min(max_pfn - 1, (uint64_t)INT64_MAX) : 0;
 }
 
 /* --- boot --- */
