@@ -22,6 +22,7 @@
 #include "kernel/panic.h"
 #include "kernel/percpu.h"
 #include "kernel/softirq.h"
+#include "kernel/symbols.h"
 
 struct timer_heap {
     spinlock_t lock;
@@ -304,14 +305,17 @@ static void dump_cpu(unsigned cpu, s_time_t now)
 {
     struct timer_heap *h = &per_cpu(timer_heap, cpu);
     unsigned shown = 0;
-    unsigned long flags;
+    unsigned long flags, offset, size;
+    char buf[64];
 
     spin_lock_irqsave(&h->lock, flags);
     printk("CPU %u:%s\n", cpu, h->root ? "" : " none");
     /* Depth first; a tree's next tree is its next sibling or that of the nearest elder with one. */
     for (struct timer *t = h->root; t && shown < 100; shown++) {
-        printk("  in %lld us: fn %p data %p\n", (long long)(t->expires - now) / 1000,
-               (void *)(uintptr_t)t->fn, t->data);
+        const char *name = symbol_lookup((unsigned long)t->fn, &offset, &size, buf, sizeof(buf));
+
+        printk("  in %lld us: %s, data %p\n", (long long)(t->expires - now) / 1000,
+               name ? name : "?", t->data);
         if (t->child) {
             t = t->child;
             continue;

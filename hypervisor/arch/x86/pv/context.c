@@ -164,6 +164,19 @@ static void leave_root(struct vcpu *prev)
         cpumask_clear_cpu(cpu, &prev->domain->dirty_cpus);
 }
 
+/* Time and runstate, where the guest wants to see them: in its kernel's address space. */
+static void update_guest_areas(struct vcpu *v)
+{
+    bool user = !in_kernel_mode(v) && (v->runstate_guest || v->time_guest);
+
+    if (user)
+        write_cr3(v->arch.pv.kernel_cr3);
+    arch_update_vcpu_time(v);
+    vcpu_update_runstate_area(v);
+    if (user)
+        mm_load_root(v);
+}
+
 void arch_context_switch(struct vcpu *prev, struct vcpu *next)
 {
     struct cpu_info *info = cpu_info();
@@ -184,8 +197,7 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next)
     sched_context_saved(prev);
     if (next->domain->is_idle)
         reset_stack_and_call(idle_loop);
-    arch_update_vcpu_time(next);
-    vcpu_update_runstate_area(next);
+    update_guest_areas(next);
     reset_stack_and_return();
 }
 
