@@ -87,7 +87,7 @@ class Machine:
     def __init__(self, hypervisor=None, cpus=2, mem="3G", cpu=DEFAULT_CPU, append="",
                  dom0_mem="1G", dom0_append="", kernel=None, initrd=None, extra=(), modules=None,
                  devices=("-nic", "none"), qemu_args=(), boot=None, log=None, icount=False):
-        self.image = hypervisor_image(hypervisor)
+        self.image = hypervisor_image(hypervisor) if hypervisor != "" else None
         self.text = ""           # the stream without the hypervisor's lines
         self.raw = ""            # all of it
         self.hypervisor_log = []
@@ -102,7 +102,7 @@ class Machine:
                    "-smp", str(cpus), "-m", str(mem), "-display", "none", "-no-reboot",
                    "-serial", "stdio", "-monitor", "none"]
         if icount:
-            command += ["-icount", "shift=0"]
+            command += ["-icount", "shift=0,sleep=off"]
         if boot is not None:
             command += list(boot)
         else:
@@ -344,7 +344,7 @@ class Shell:
 class Dom0(Shell):
     def __init__(self, machine):
         super().__init__(machine)
-        machine.wait_for("dom0:[^ ]*# ", 60, "dom0's prompt")
+        machine.wait_for("dom0:[^ ]*# ", 120, "dom0's prompt")
         # Without line editing the terminal echoes, and nothing else does.
         machine.qemu.send("exec bash --noprofile --norc --noediting\n")
         self.take_over()
