@@ -11,6 +11,9 @@
 #define STACK_ORDER 3
 #define STACK_SIZE  (4096UL << STACK_ORDER)
 
+/* Not mapped: what overruns a stack gets a double fault rather than another stack. */
+#define STACK_GUARD_PAGE 4
+
 #define IST_NONE 0
 #define IST_DF   1
 #define IST_NMI  2

@@ -247,25 +247,36 @@ static unsigned order_of(size_t bytes)
     return order;
 }
 
+/* A stack whose page between the exception stacks and the rest is not mapped; NULL: no memory. */
+static char *__init map_stack(mfn_t mfn)
+{
+    const unsigned pages = STACK_SIZE / PAGE_SIZE;
+    unsigned long va = vmap_alloc(2 * pages);
+
+    if (!va)
+        return NULL;
+    va = ROUND_UP(va, STACK_SIZE);
+    if (map_hyp(va, mfn, STACK_GUARD_PAGE, HYP_RW) ||
+        map_hyp(va + (STACK_GUARD_PAGE + 1) * PAGE_SIZE, mfn_add(mfn, STACK_GUARD_PAGE + 1),
+                pages - STACK_GUARD_PAGE - 1, HYP_RW))
+        return NULL;
+    return (char *)va;
+}
+
 /* Per-CPU area and stack; they are kept if the CPU then does not start. */
 static struct cpu_info *__init prepare_cpu(unsigned cpu)
 {
     size_t size = __percpu_end - __percpu_start;
     struct page_info *area = heap_alloc(order_of(size), 0);
-    struct page_info *stack = heap_alloc(STACK_ORDER, 0);
+    struct page_info *pages = heap_alloc(STACK_ORDER, MEMF_ZERO);
+    char *stack = pages ? map_stack(page_to_mfn(pages)) : NULL;
     struct cpu_info *info;
 
-    if (!area || !stack) {
-        if (area)
-            heap_free(area, order_of(size));
-        if (stack)
-            heap_free(stack, STACK_ORDER);
+    if (!area || !stack)
         return NULL;
-    }
     memcpy(page_to_virt(area), __percpu_start, size);
     percpu_offset[cpu] = (char *)page_to_virt(area) - __percpu_start;
-    memset(page_to_virt(stack), 0, STACK_SIZE);
-    info = info_of_stack(page_to_virt(stack));
+    info = info_of_stack(stack);
     info->cpu = cpu;
     info->percpu_offset = percpu_offset[cpu];
     return info;

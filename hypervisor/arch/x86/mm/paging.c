@@ -28,7 +28,7 @@
 
 extern uint64_t hyp_l3[PTES_PER_TABLE], boot_l2_image[PTES_PER_TABLE];
 extern char __image_start[], __image_end[], __text_start[], __text_end[], __rodata_start[],
-    __rodata_end[];
+    __rodata_end[], cpu0_stack[];
 
 #define TABLE_FLAGS (PTE_PRESENT | PTE_RW | PTE_ACCESSED | PTE_DIRTY)
 #define RW_FLAGS    (TABLE_FLAGS | PTE_NX)
@@ -270,7 +270,8 @@ void __init paging_protect_image(void)
             const char *p = (const char *)va + i * PAGE_SIZE;
             maddr_t addr = image_to_maddr(p);
 
-            if (p < __image_start || p >= __image_end)
+            if (p < __image_start || p >= __image_end ||
+                p == cpu0_stack + STACK_GUARD_PAGE * PAGE_SIZE)
                 continue;
             if (p >= __text_start && p < __text_end)
                 l1[i] = addr | RX_FLAGS;
