@@ -20,13 +20,19 @@ int bitmap_from_tools(unsigned long *bits, unsigned nr, const struct xenctl_bitm
 
 int bitmap_to_tools(const struct xenctl_bitmap *map, const unsigned long *bits, unsigned nr)
 {
-    unsigned give = DIV_ROUND_UP(min(nr, map->nr_bits), 8);
-    unsigned all = map->nr_bits / 8 + (map->nr_bits % 8 != 0);
-    uint64_t addr = handle_addr(map->bitmap);
+    unsigned n = min(nr, map->nr_bits), bytes = n / 8;
+    uint64_t addr = handle_addr(map->bitmap), all = DIV_ROUND_UP((uint64_t)map->nr_bits, 8);
 
-    if (copy_to_guest(addr, bits, give))
+    if (copy_to_guest(addr, bits, bytes))
         return -EFAULT;
-    if (all > give && all - give <= PAGE_SIZE)
-        return clear_guest(addr + give, all - give);
-    return all > give ? -EINVAL : 0;
+    if (n % 8) {
+        uint8_t last = ((const uint8_t *)bits)[bytes] & 0xff >> (8 - n % 8);
+
+        if (copy_to_guest(addr + bytes, &last, 1))
+            return -EFAULT;
+        bytes++;
+    }
+    /* More than all CPUs there can be is a mistake or an attempt to keep us busy. */
+    all = min(all, (uint64_t)PAGE_SIZE);
+    return all > bytes ? clear_guest(addr + bytes, all - bytes) : 0;
 }

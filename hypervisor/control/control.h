@@ -11,6 +11,7 @@ struct xenctl_bitmap;
 struct xen_domctl_getdomaininfo;
 
 void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
-/* CPU sets in the tools' form (xen.h, struct xenctl_bitmap): bits beyond either side are zero. */
+/* Sets in the tools' form (sysctl.h, struct xenctl_bitmap): bits beyond either side are zero.
+ * 0 or -EFAULT. */
 int bitmap_from_tools(unsigned long *bits, unsigned nr, const struct xenctl_bitmap *map);
 int bitmap_to_tools(const struct xenctl_bitmap *map, const unsigned long *bits, unsigned nr);

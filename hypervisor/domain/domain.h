@@ -82,8 +82,7 @@ struct vcpu {
     int pause_count;             /* atomic: in-hypervisor pauses */
     bool is_running;             /* on a CPU, state may be in its registers */
     bool is_initialised;         /* has a guest context */
-    bool defer_shutdown, paused_for_shutdown;
-    unsigned affinity_broken;
+    bool paused_for_shutdown;
     cpumask_t hard_affinity, soft_affinity;
     cpumask_t dirty_cpu_mask;
 
@@ -101,7 +100,6 @@ struct vcpu {
 
     struct sched_vcpu *sched; /* sched/ */
     bool in_multicall;        /* hypercall/: running an element of a multicall */
-    struct multicall_state *multicall;
     struct arch_vcpu arch;
 };
 

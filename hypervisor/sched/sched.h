@@ -60,10 +60,6 @@ int sched_id(void);
 /* Pool-0, the one CPU pool.  op is in hypervisor memory, its bitmap in the caller's.  -errno. */
 struct xen_sysctl_cpupool_op;
 int cpupool_sysctl(struct xen_sysctl_cpupool_op *op);
-/* Writes mask to the caller's bitmap, as far as it reaches; clears what is beyond.  -EFAULT. */
-struct xenctl_bitmap;
-int cpumask_to_guest(const struct xenctl_bitmap *bitmap, const cpumask_t *mask);
-int cpumask_from_guest(cpumask_t *mask, const struct xenctl_bitmap *bitmap);
 
 /* sched= : names one of the schedulers built in; false: none of that name.  Before sched_init(). */
 bool sched_choose(const char *opt_name);

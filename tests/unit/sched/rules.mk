@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Host tests of sched/ and of vcpu_op: real scheduler, timers and units over the fake arch.
 SCHED_TESTS := build/unit/sched-core build/unit/sched-ops
-SCHED_SRCS  := $(wildcard hypervisor/sched/*.c) $(addprefix hypervisor/kernel/,lock.c softirq.c rcu.c timer.c cpu.c) \
+SCHED_SRCS  := $(wildcard hypervisor/sched/*.c) hypervisor/control/bitmap.c $(addprefix hypervisor/kernel/,lock.c softirq.c rcu.c timer.c cpu.c) \
                hypervisor/domain/unit.c hypervisor/domain/vcpu_ops.c tests/unit/sched/ground.c $(wildcard hypervisor/arch/fake/*.c)
 UNIT_TESTS  += $(SCHED_TESTS)
 

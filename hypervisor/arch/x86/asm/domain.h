@@ -11,7 +11,7 @@
 struct cpu_policy;
 struct page_info;
 
-/* An address in the guest kernel that the hypervisor jumps to. */
+/* The first group is what entry.S touches. */
 struct pv_vcpu {
     /* hot: entry.S */
     unsigned long flags;      /* PVF_* */
@@ -60,11 +60,9 @@ struct arch_vcpu {
     /* FPU */
     void *fpu; /* FXSAVE or XSAVE area, aligned to 64, within fpu_alloc */
     void *fpu_alloc;
-    uint64_t xcr0, xcr0_accum;
+    uint64_t xcr0;
     struct cpu_user_regs regs;  /* while not running */
     struct vcpu_time_info time; /* what was last published */
-    uint32_t vtsc_aux;
-    uint64_t msr_spec_ctrl;
 };
 
 struct arch_domain {
@@ -72,10 +70,8 @@ struct arch_domain {
     unsigned long *perdomain_l3;  /* slot 260 */
     unsigned long **perdomain_l1; /* one page for every 16 vcpus */
     struct cpu_policy *cpu_policy;
-    struct arch_mm_domain *mm; /* arch/x86/mm private */
     /* PIRQs: arch/x86/irq */
     struct pirq_table *pirqs;
-    uint64_t pirq_eoi_gmfn;
     unsigned long *pirq_eoi_map;
     bool auto_unmask;
     uint32_t pci_cf8; /* its shadow of the PCI address port; the guest serialises */

@@ -215,7 +215,6 @@ int pirq_set_eoi_page(struct domain *d, uint64_t gfn, bool auto_unmask)
     if (d->arch.pirq_eoi_map) {
         ret = -EBUSY;
     } else if (!d->dying) {
-        d->arch.pirq_eoi_gmfn = gfn;
         d->arch.auto_unmask = auto_unmask;
         WRITE_ONCE(d->arch.pirq_eoi_map, (unsigned long *)page_to_virt(pg));
         ret = 0;

@@ -45,10 +45,9 @@ int __must_check get_page_type(struct page_info *pg, uint64_t type);
 void put_page_type(struct page_info *pg);
 bool __must_check get_page_and_type(struct page_info *pg, struct domain *d, uint64_t type);
 void put_page_and_type(struct page_info *pg);
-/* The same, but -ERESTART where work waits: call again.  Of a put, v remembers what is left. */
+/* The same, but -ERESTART where work waits: call again. */
 int __must_check get_page_and_type_preempt(struct page_info *pg, struct domain *d, uint64_t type);
-void put_page_and_type_preempt(struct vcpu *v, struct page_info *pg);
-/* Goes on with what put_page_and_type_preempt() left for v: 0, or -ERESTART. */
+/* Goes on with what the undoing of a table left for v: 0, or -ERESTART. */
 int mm_reap(struct vcpu *v);
 /* Pins a table of d (the builder's use of MMUEXT_PIN_*), and lets it go: -errno, -ERESTART. */
 int mm_pin(struct domain *d, mfn_t mfn, uint64_t type);

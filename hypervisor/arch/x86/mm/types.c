@@ -273,11 +273,6 @@ void put_table(struct vcpu *v, struct page_info *pg)
     put_page(pg);
 }
 
-void put_page_and_type_preempt(struct vcpu *v, struct page_info *pg)
-{
-    put_table(v, pg);
-}
-
 int mm_reap(struct vcpu *v)
 {
     struct page_info *pg = v->arch.reap_table;
