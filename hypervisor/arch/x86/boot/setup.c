@@ -152,7 +152,7 @@ void __init arch_boot_memory(void)
 
     cpu_init_registers();
     paging_init();
-    pv_patch_smap_sites();
+    pv_patch_sites();
     paging_protect_image();
     smp_reserve_trampoline();
     apic_init_bsp();

@@ -136,6 +136,8 @@ static void choose_mitigations(void)
 
     mitigations.l1tf = intel && !(caps & ARCH_CAPS_RDCL_NO);
     mitigations.lfence = host_cpu.vendor == VENDOR_AMD || host_cpu.vendor == VENDOR_HYGON;
+    /* With SMEP no speculation goes to where a guest could have put return addresses. */
+    mitigations.rsb_stuff = !cpu_has(SMEP);
 }
 
 void cpu_identify_early(void)
@@ -254,7 +256,7 @@ void cpu_identify_late(void)
            host_cpu.vendor_id, host_cpu.family, host_cpu.model, host_cpu.stepping,
            host_cpu.phys_bits);
     printk(KERN_INFO "CPU features:%s\n", used);
-    printk(KERN_INFO "Mitigations: NX WP%s%s%s%s%s%s%s%s%s%s%s\n", cpu_has(SMEP) ? " SMEP" : "",
+    printk(KERN_INFO "Mitigations: NX WP retpoline%s%s%s%s%s%s%s%s%s%s%s\n", cpu_has(SMEP) ? " SMEP" : "",
            cpu_has(SMAP) ? " SMAP" : "", mitigations.pti ? " page-table-isolation" : "",
            mitigations.l1tf ? " L1TF-entries-refused" : "", mitigations.ibrs ? " IBRS" : "",
            mitigations.ibpb ? " IBPB" : "", mitigations.stibp ? " STIBP" : "",

@@ -30,13 +30,33 @@
 /* Filled with STAC and CLAC at boot on CPUs that have SMAP (guest_access.c). */
         .macro SMAP_SITE kind
 771:    .byte 0x0f, 0x1f, 0x00
-        .pushsection .smap_sites, "a"
+        .pushsection .patch_sites, "a"
         .balign 4
         .long 771b - ., \kind
         .popsection
         .endm
 #define STAC SMAP_SITE 0
 #define CLAC SMAP_SITE 1
+
+/*
+ * The gate into C from a guest: where the guest could have filled the CPU's return stack with
+ * addresses of its own (no SMEP), fills it with harmless ones.  Clobbers rax.
+ */
+        .macro ENTER_C
+772:    jmp 773f
+        .pushsection .patch_sites, "a"
+        .balign 4
+        .long 772b - ., 2
+        .popsection
+        mov %rsp, %rax
+        .rept 32
+        call 774f
+        int3
+774:
+        .endr
+        mov %rax, %rsp
+773:
+        .endm
 
         .macro EXTABLE from, to
         .pushsection .ex_table, "a"
@@ -170,12 +190,14 @@ syscall_no_stack: /* the guest kernel has no stack where it said: ends it */
         mov REGS_rdx(%rsp), %rdx
         SAVE_REST
         CLAC
+        ENTER_C
         mov %rsp, %rdi
         call pv_no_kernel_stack
         jmp ret_to_guest
 
 syscall_slow:
         SAVE_REST
+        ENTER_C
         mov %rsp, %rdi
         call pv_syscall_no_callback
         jmp ret_to_guest
@@ -185,6 +207,7 @@ from_guest_kernel:
         je iret_fast
 hypercall_general:
         SAVE_REST
+        ENTER_C
         sti
         mov %rsp, %rdi
         call hypercall_dispatch
@@ -370,6 +393,7 @@ pf_no_stack:
         movl $14, 4(%rsp)
         SAVE_ALL
         CLAC
+        ENTER_C
         mov %rsp, %rdi
         call pv_no_kernel_stack
         jmp ret_to_guest
@@ -390,6 +414,7 @@ FUNC cstar_enter
         movl $TRAP_SYSCALL, REGS_entry_vector(%rsp)
         SAVE_REST
         sti
+        ENTER_C
         mov %rsp, %rdi
         call pv_syscall32
         jmp ret_to_guest
@@ -416,6 +441,7 @@ FUNC ret_to_guest
 iret_failed:
         push $0
         SAVE_ALL
+        ENTER_C
         mov %rsp, %rdi
         call pv_iret_failed
         jmp ret_to_guest
@@ -434,24 +460,33 @@ FUNC reset_stack_and_call
         lea 1 - CPUINFO_sizeof - 8(%rax), %rsp
         xor %ebp, %ebp
         push $0
-        jmp *%rdi
+        jmp __x86_indirect_thunk_rdi
 
 /* Exceptions and interrupts.  Stubs push the error code and the vector. */
 common_exception:
         SAVE_ALL
         CLAC
+        testb $3, REGS_cs(%rsp)
+        jz 1f
+        ENTER_C
         mov %rsp, %rdi
         call do_exception
-        jmp ret_from_trap
+        jmp ret_to_guest
+1:      mov %rsp, %rdi
+        call do_exception
+        jmp restore_hypervisor
 
 common_interrupt:
         SAVE_ALL
         CLAC
+        testb $3, REGS_cs(%rsp)
+        jz 1f
+        ENTER_C
         mov %rsp, %rdi
         call do_irq
-ret_from_trap:
-        testb $3, REGS_cs(%rsp)
-        jnz ret_to_guest
+        jmp ret_to_guest
+1:      mov %rsp, %rdi
+        call do_irq
 restore_hypervisor:
         RESTORE_ALL
         add $8, %rsp
@@ -479,7 +514,8 @@ common_ist:
         lea 2f(%rip), %rcx
         push %rcx
         iretq
-2:      mov %rsp, %rdi
+2:      ENTER_C
+        mov %rsp, %rdi
         call do_exception
         jmp ret_to_guest
 1:      mov %rsp, %rdi

@@ -12,37 +12,44 @@
 #include "lib/string.h"
 #include "pv.h"
 
-/* One of three-byte instructions at `rel`, see entry.S. */
-struct smap_site {
+/* An instruction at `rel` that is replaced at boot if the CPU needs it; see entry.S. */
+struct patch_site {
     int32_t rel;
-    int32_t kind; /* 0: stac, 1: clac */
+    int32_t kind; /* enum patch_kind */
 };
-extern const struct smap_site __smap_sites_start[], __smap_sites_end[];
+enum patch_kind { PATCH_STAC, PATCH_CLAC, PATCH_RSB };
+extern const struct patch_site __patch_sites_start[], __patch_sites_end[];
 
 #define SMAP_SITE(kind)                                                                            \
     "771: .byte 0x0f, 0x1f, 0x00\n\t"                                                              \
-    ".pushsection .smap_sites, \"a\"\n\t"                                                          \
+    ".pushsection .patch_sites, \"a\"\n\t"                                                          \
     ".balign 4\n\t"                                                                                \
     ".long 771b - ., " #kind "\n\t"                                                                \
     ".popsection\n\t"
 
 /*
- * On a CPU with SMAP: turns the no-ops at entry and around guest accesses into STAC and CLAC.
- * Boot CPU, before the others run; the text may be read-only already.
+ * On a CPU with SMAP: turns the no-ops at entry and around guest accesses into STAC and CLAC; and
+ * where the return stack is to be filled, removes the jumps around that.  Boot CPU, before the
+ * others run; the text may be read-only already.
  */
-void __init pv_patch_smap_sites(void)
+void __init pv_patch_sites(void)
 {
     unsigned long cr0 = read_cr0();
 
-    if (!cpu_has(SMAP))
-        return;
     write_cr0(cr0 & ~CR0_WP);
-    for (const struct smap_site *s = __smap_sites_start; s < __smap_sites_end; s++) {
+    for (const struct patch_site *s = __patch_sites_start; s < __patch_sites_end; s++) {
         volatile uint8_t *site = (volatile uint8_t *)&s->rel + s->rel;
 
-        site[0] = 0x0f;
-        site[1] = 0x01;
-        site[2] = s->kind ? 0xca : 0xcb;
+        if (s->kind == PATCH_RSB) {
+            if (!mitigations.rsb_stuff)
+                continue;
+            site[0] = 0x66; /* a no-op of two bytes */
+            site[1] = 0x90;
+        } else if (cpu_has(SMAP)) {
+            site[0] = 0x0f;
+            site[1] = 0x01;
+            site[2] = s->kind == PATCH_STAC ? 0xcb : 0xca;
+        }
     }
     write_cr0(cr0);
 }

@@ -66,7 +66,7 @@ void pv_fpu_init(struct vcpu *v);
 /* SYSCALL of the CPU that calls: its stub and MSRs.  After its stack is known. */
 void pv_cpu_init(unsigned cpu);
 /* SMAP: see guest_access.c.  Boot CPU. */
-void pv_patch_smap_sites(void);
+void pv_patch_sites(void);
 /* The dom0 builder: dom0_build.c. */
 struct boot_module;
 void dom0_construct(const struct boot_module *kernel, const struct boot_module *initrd,
