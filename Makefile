@@ -64,7 +64,7 @@ tiny:
 
 $(O)/asm-offsets.h: hypervisor/arch/$(ARCH)/asm-offsets.c $(O)/autoconf.h
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(HYP_CFLAGS) -S -o $(@:.h=.s) $<
+	$(Q)$(CC) $(HYP_CFLAGS) -MMD -MP -MT $@ -MF $(@:.h=.d) -S -o $(@:.h=.s) $<
 	$(Q)sed -n 's/^.*->\([A-Za-z0-9_]*\) [$$]*\(-\{0,1\}[0-9]*\).*$$/#define \1 \2/p' $(@:.h=.s) > $@
 
 $(O)/%.o: %.c $(O)/autoconf.h | $(O)/asm-offsets.h
@@ -77,7 +77,7 @@ $(O)/%.o: %.S $(O)/autoconf.h $(O)/asm-offsets.h
 	@echo "  AS   $<"
 	$(Q)$(CC) $(HYP_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c -o $@ $<
 
--include $(OBJS:.o=.d)
+-include $(OBJS:.o=.d) $(O)/asm-offsets.d
 -include hypervisor/arch/$(ARCH)/boot/image.mk
 
 # ---- host tests: every tests/unit/<room>/rules.mk adds its binary to UNIT_TESTS ----
