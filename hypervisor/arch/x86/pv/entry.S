@@ -43,7 +43,8 @@
  * addresses of its own (no SMEP), fills it with harmless ones.  Clobbers rax.
  */
         .macro ENTER_C
-772:    jmp 773f
+772:    .byte 0xe9 /* jmp 773f, five bytes in any case */
+        .long 773f - . - 4
         .pushsection .patch_sites, "a"
         .balign 4
         .long 772b - ., 2

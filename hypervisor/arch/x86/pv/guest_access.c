@@ -34,6 +34,7 @@ extern const struct patch_site __patch_sites_start[], __patch_sites_end[];
  */
 void __init pv_patch_sites(void)
 {
+    static const uint8_t nop5[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
     unsigned long cr0 = read_cr0();
 
     write_cr0(cr0 & ~CR0_WP);
@@ -43,8 +44,8 @@ void __init pv_patch_sites(void)
         if (s->kind == PATCH_RSB) {
             if (!mitigations.rsb_stuff)
                 continue;
-            site[0] = 0x66; /* a no-op of two bytes */
-            site[1] = 0x90;
+            for (unsigned i = 0; i < sizeof(nop5); i++)
+                site[i] = nop5[i];
         } else if (cpu_has(SMAP)) {
             site[0] = 0x0f;
             site[1] = 0x01;
