@@ -354,7 +354,12 @@ T(interrupted_and_given_up)
         fake_preempt = false;
     }
     assert_true(type_of(s[3].l2) & PGT_partial);
-    /* Another use of such a page undoes it first. */
+    /* Another use of such a page undoes it first, or has to wait. */
+    assert_bad(mmuext1(MMUEXT_CLEAR_PAGE, s[2].l2, DOMID_SELF));
+    assert_bad(set_entry(mfn_x(pte_mfn(table(s[2].l2)[0])), 0, RW(s[2].l2)));
+    assert_ok(PIN(1, s[2].l2)); /* its entries now map what was tables */
+    assert_ok(UNPIN(s[2].l2));
+    assert_int_equal(type_of(s[2].l2) & PGT_partial, 0);
     assert_ok(mmuext1(MMUEXT_CLEAR_PAGE, s[2].l2, DOMID_SELF));
     audit();
     /* And it can be finished. */

@@ -27,9 +27,9 @@
  * are flushed (page_info.tlb_stamp says when the last reference went, tlb_filter() who has
  * flushed since), and only then the contents are looked at.
  *
- * Who waits for whom: a CPU with an L1 table locked waits for nobody but such a flush; one that
- * works on a table waits for tables of lower levels.  Where the type asked for is not the type in
- * work nobody waits: the guest gets an error.
+ * Who waits for whom: a CPU with an L1 table locked waits for nobody but such a flush (and asks
+ * for the writable type alone); one that works on a table waits for tables of lower levels.  Where
+ * the type asked for is not the type in work nobody waits: the guest gets an error.
  */
 #include "arch/x86/mm/mm_private.h"
 #include "hypercall/hypercall.h"
@@ -134,6 +134,8 @@ int get_type(struct page_info *pg, uint64_t type, bool preempt)
                 goto wait; /* the last writable reference is being dropped, at this moment */
             }
             if (t & PGT_partial) {
+                if (type == PGT_writable)
+                    return -EBUSY; /* the caller may hold an L1 table, which this may wait for */
                 rc = finish_partial(pg, preempt);
                 if (rc)
                     return rc;
@@ -263,12 +265,13 @@ void put_page_and_type(struct page_info *pg)
 
 /*
  * What a put leaves undone.  A vcpu remembers one table, and goes on with it before its next
- * page-table hypercall does anything else; nothing goes wrong if it never does, since relinquish
- * finds partial tables by themselves.  A second one in the same operation is dealt with at once.
+ * page-table hypercall does anything else.  Nothing depends on it: a partial table is finished by
+ * its next use, or by relinquish, also if it is a second one in the same operation (which takes
+ * two vcpus that work against each other) and forgotten here.
  */
 void put_table(struct vcpu *v, struct page_info *pg)
 {
-    if (put_type(pg, !v->arch.reap_table))
+    if (put_type(pg, true))
         v->arch.reap_table = pg;
     put_page(pg);
 }

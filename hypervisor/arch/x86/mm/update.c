@@ -15,9 +15,10 @@
 #define CHECK_EVERY 16         /* elements between looks at whether something waits */
 #define PREEMPTED   (1U << 31) /* in count: the call goes on, *pdone counts what is done */
 
-static uint64_t *entry_at(uint64_t ptr)
+/* By way of pt, whose index is clamped: ptr alone could speculatively lead anywhere. */
+static __always_inline uint64_t *entry_at(const struct page_info *pt, uint64_t ptr)
 {
-    return (uint64_t *)((char *)mfn_to_virt(maddr_to_mfn(ptr)) + (ptr & (PAGE_SIZE - 1)));
+    return (uint64_t *)((char *)page_to_virt(pt) + (ptr & (PAGE_SIZE - 1)));
 }
 
 /*
@@ -110,7 +111,7 @@ static __always_inline uint64_t lock_l1_of(struct page_info *pt, const struct do
 int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_update how,
               struct domain *table_owner, struct domain *frame_owner)
 {
-    uint64_t *e = entry_at(ptr), word = lock_l1_of(pt, table_owner), old;
+    uint64_t *e = entry_at(pt, ptr), word = lock_l1_of(pt, table_owner), old;
 
     if (unlikely(!word))
         return -EINVAL;
@@ -122,7 +123,7 @@ int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_updat
 
 int exchange_l1(struct page_info *pt, uint64_t ptr, uint64_t *val, struct domain *d)
 {
-    uint64_t *e = entry_at(ptr), word = lock_l1_of(pt, d), old;
+    uint64_t *e = entry_at(pt, ptr), word = lock_l1_of(pt, d), old;
     int rc;
 
     if (unlikely(!word))
@@ -137,7 +138,7 @@ int exchange_l1(struct page_info *pt, uint64_t ptr, uint64_t *val, struct domain
 int compare_and_update_l1(struct page_info *pt, uint64_t ptr, uint64_t *expected, uint64_t val,
                           struct domain *d)
 {
-    uint64_t *e = entry_at(ptr), found;
+    uint64_t *e = entry_at(pt, ptr), found;
     int rc;
 
     do {
@@ -245,11 +246,11 @@ static int update_entry(struct vcpu *v, uint64_t ptr, uint64_t val, enum entry_u
         if (type == PGT_l1)
             rc = update_l1(pt, ptr, val, how, o->table, o->frame);
         else
-            rc = update_dir(v, pt, type, entry_at(ptr), val, how);
+            rc = update_dir(v, pt, type, entry_at(pt, ptr), val, how);
         put_table(v, pt); /* with the page's reference */
         return rc;
     }
-    rc = update_data(pt, entry_at(ptr), val);
+    rc = update_data(pt, entry_at(pt, ptr), val);
     put_page(pt);
     return rc;
 }
@@ -415,7 +416,7 @@ long do_mmu_update(unsigned long ureqs, unsigned long count, unsigned long pdone
     pt = guest_frame(req.ptr >> PAGE_SHIFT);
     if (unlikely(!pt) || unlikely(req.ptr & 7) || unlikely(!(word = lock_l1_of(pt, v->domain))))
         return update_batch(ureqs, 1, 0, DOMID_SELF, &req);
-    e = entry_at(req.ptr);
+    e = entry_at(pt, req.ptr);
     old = READ_ONCE(*e);
     return update_locked_l1(pt, word, e, &old, req.val, SET_ENTRY, v->domain, v->domain);
 }
