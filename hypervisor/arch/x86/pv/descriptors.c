@@ -294,27 +294,16 @@ void pv_set_ldt(struct vcpu *v, unsigned long base, unsigned ents)
         load_ldt(v);
 }
 
-bool pv_map_ldt_page(struct vcpu *v, unsigned long offset, struct cpu_user_regs *regs)
+/* Maps page idx of v's LDT if it is there, v's own and holds nothing but harmless descriptors. */
+static bool shadow_ldt_page(struct vcpu *v, unsigned idx)
 {
     struct pv_vcpu *pv = &v->arch.pv;
-    unsigned idx = (offset >> PAGE_SHIFT) % PAGES_PER_VCPU;
-    unsigned long va;
     struct page_info *pg;
     uint64_t l1e;
     mfn_t l1mfn;
 
-    if (v->domain->is_idle || offset >> AREA_SHIFT != v->vcpu_id || idx < LDT_FIRST_PAGE)
-        return false;
-    idx -= LDT_FIRST_PAGE;
-    if (idx * DESC_PER_PAGE >= pv->ldt_ents)
-        return false;
-    va = pv->ldt_base + ((unsigned long)idx << PAGE_SHIFT);
-    if (!mm_guest_walk_l1(v, va, &l1e, &l1mfn) || !(l1e & PTE_PRESENT)) {
-        if (regs)
-            pv_inject_page_fault(regs, va + (offset & ~PAGE_MASK), regs->error_code & 2);
-        return regs != NULL;
-    }
-    if (!mfn_valid(pte_mfn(l1e)))
+    if (!mm_guest_walk_l1(v, pv->ldt_base + ((unsigned long)idx << PAGE_SHIFT), &l1e, &l1mfn) ||
+        !(l1e & PTE_PRESENT) || !mfn_valid(pte_mfn(l1e)))
         return false;
     pg = mfn_to_page(pte_mfn(l1e));
     if (!get_page_and_type(pg, v->domain, PGT_seg_desc))
@@ -322,6 +311,25 @@ bool pv_map_ldt_page(struct vcpu *v, unsigned long offset, struct cpu_user_regs 
     pv->gdt_ldt_l1[LDT_FIRST_PAGE + idx] = hyp_pte(pte_mfn(l1e));
     pv->shadow_ldt_count++;
     return true;
+}
+
+bool pv_map_ldt_page(struct vcpu *v, unsigned long offset, struct cpu_user_regs *regs)
+{
+    struct pv_vcpu *pv = &v->arch.pv;
+    unsigned idx = (offset >> PAGE_SHIFT) % PAGES_PER_VCPU;
+
+    if (v->domain->is_idle || offset >> AREA_SHIFT != v->vcpu_id || idx < LDT_FIRST_PAGE)
+        return false;
+    idx -= LDT_FIRST_PAGE;
+    if (idx * DESC_PER_PAGE >= pv->ldt_ents)
+        return false;
+    if (shadow_ldt_page(v, idx))
+        return true;
+    /* To the guest it is a fault at the address where it has put its LDT. */
+    if (regs)
+        pv_inject_page_fault(regs, pv->ldt_base + offset % (LDT_PAGES * PAGE_SIZE),
+                             regs->error_code & 2);
+    return regs != NULL;
 }
 
 /* --- context switch --- */
