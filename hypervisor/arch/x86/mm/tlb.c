@@ -52,9 +52,13 @@ void tlb_filter(cpumask_t *mask, uint32_t stamp)
             __clear_bit(cpu, mask->bits);
 }
 
-void flush_tlb_local(void)
+#ifdef HOSPES_HOST
+/* The tests' simulated TLBs. */
+void hw_flush_all(void);
+void hw_flush_one(unsigned long va);
+#else
+static void hw_flush_all(void)
 {
-    uint64_t clock = __atomic_load_n(&clock_now, __ATOMIC_SEQ_CST);
     unsigned long cr4 = cpu_info()->cr4;
 
     if (cr4 & CR4_PGE) {
@@ -66,12 +70,25 @@ void flush_tlb_local(void)
     } else {
         write_cr3(read_cr3());
     }
+}
+
+static void hw_flush_one(unsigned long va)
+{
+    invlpg(va);
+}
+#endif
+
+void flush_tlb_local(void)
+{
+    uint64_t clock = __atomic_load_n(&clock_now, __ATOMIC_SEQ_CST);
+
+    hw_flush_all();
     WRITE_ONCE(this_cpu(flush_state).last_full, clock);
 }
 
 void flush_tlb_one_local(unsigned long va)
 {
-    invlpg(va);
+    hw_flush_one(va);
 }
 
 void flush_tlb_interrupt(void)
