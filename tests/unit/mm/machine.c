@@ -7,6 +7,7 @@
 
 struct domain *da, *db;
 bool preempt_randomly;
+unsigned machine_cpus = 2;
 unsigned continuations;
 unsigned *held;
 
@@ -59,7 +60,7 @@ bool hypercall_preempt_check(void)
     return fake_preempt || (preempt_randomly && rand() % 3 == 0);
 }
 
-static unsigned long again[6];
+static __thread unsigned long again[6];
 
 long hypercall_continue(unsigned nr, unsigned nargs, const unsigned long *args)
 {
@@ -98,14 +99,14 @@ static struct domain *new_domain(unsigned id, unsigned vcpus)
     d->iomem = rangeset_new("iomem");
     for (unsigned i = 0; i < vcpus; i++)
         d->vcpu[i]->arch.pv.flags = PVF_KERNEL_MODE;
-    cpumask_set_cpu(0, &d->dirty_cpus);
-    cpumask_set_cpu(1, &d->dirty_cpus);
+    for (unsigned i = 0; i < machine_cpus; i++)
+        cpumask_set_cpu(i, &d->dirty_cpus);
     return d;
 }
 
 void machine_start(void)
 {
-    fake_init(2);
+    fake_init(machine_cpus);
     if (!fake_m2p) { /* the heap is set up once */
         fake_ram_init(MACHINE_PAGES);
         fake_m2p = calloc(max_page, sizeof(*fake_m2p));
@@ -113,8 +114,8 @@ void machine_start(void)
         heap_init();
         heap_add_range(_mfn(FAKE_FIRST_MFN), _mfn(max_page), 0);
     }
-    da = new_domain(0, 2);
-    db = new_domain(1, 2);
+    da = new_domain(0, machine_cpus);
+    db = new_domain(1, machine_cpus);
     domid_io_d = new_domain(DOMID_IO, 1);
     domid_xen_d = new_domain(DOMID_XEN, 1);
     rangeset_add_range(da->iomem, max_page + 16, max_page + 31);

@@ -18,6 +18,7 @@
 
 extern struct domain *da, *db; /* da is privileged (dom0) */
 extern bool preempt_randomly;
+extern unsigned machine_cpus; /* and vcpus of each domain; before machine_start() */
 
 void machine_start(void);
 /* Destroys both domains (any state) and checks that every page has come back. */

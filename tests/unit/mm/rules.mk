@@ -15,3 +15,11 @@ $(MM_TESTS): $(MM_DEPS)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
 	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -DMM_CHECK_EVERY=1 -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka
+
+# The same under real threads (tests/unit/threads: each is a CPU), without the lock checker, which knows one only.
+UNIT_TESTS += build/unit/mm-threads
+build/unit/mm-threads: tests/unit/mm/test_threads.c $(filter-out hypervisor/arch/fake/cpu.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c,$(MM_DEPS)) $(wildcard tests/unit/threads/asm/*.h)
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -DMM_CHECK_EVERY=1 -Ihypervisor/arch/x86 -pthread \
+	    -o $@ $(filter %.c,$^) -lcmocka

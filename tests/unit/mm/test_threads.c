@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Page types under real threads, each of which is a CPU with a vcpu of one domain (and one of
+ * dom0): all quarrel over the same few pages.  From time to time they all stop, and every count
+ * is audited.  A CPU that waits for ever makes the test run into its time limit.
+ */
+#include "machine.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define CPUS   4
+#define ROUNDS 60
+#define STEPS  30000
+#define POOL   20
+
+__thread unsigned fake_cpu;
+__thread struct vcpu *fake_current;
+__thread bool fake_irqs_on = true;
+static __thread uint64_t seed;
+
+static uint64_t pool[POOL];
+static pthread_barrier_t barrier;
+
+void fake_init(unsigned cpus)
+{
+    nr_cpu_ids = cpus;
+    for (unsigned i = 0; i < cpus; i++)
+        cpumask_set_cpu(i, &cpu_online_map);
+}
+
+void fake_run_on(unsigned cpu, struct vcpu *v)
+{
+    fake_cpu = cpu;
+    fake_current = v;
+}
+
+bool get_domain(struct domain *d)
+{
+    __atomic_add_fetch(&d->refs, 1, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+void put_domain(struct domain *d)
+{
+    __atomic_sub_fetch(&d->refs, 1, __ATOMIC_SEQ_CST);
+}
+
+static uint32_t rnd(uint32_t n)
+{
+    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (uint32_t)(seed >> 33) % n;
+}
+
+static uint64_t any_frame(void)
+{
+    return pool[rnd(POOL)];
+}
+
+/* Few indices, so that threads meet. */
+static unsigned any_index(void)
+{
+    static const unsigned index[] = {0, 1, 8, 255, 272, 511};
+
+    return index[rnd(ARRAY_SIZE(index))];
+}
+
+static uint64_t any_entry(void)
+{
+    static const uint64_t flags[] = {0, P, P | PTE_RW, P | PTE_RW, P | PTE_RW | PTE_NX};
+
+    return any_frame() << PAGE_SHIFT | flags[rnd(ARRAY_SIZE(flags))];
+}
+
+static void step(void)
+{
+    uint64_t val;
+
+    switch (rnd(12)) {
+    case 0 ... 5:
+        set_entry(any_frame(), any_index(), any_entry());
+        break;
+    case 6:
+        mmuext1(MMUEXT_PIN_L1_TABLE + rnd(4), any_frame(), DOMID_SELF);
+        break;
+    case 7:
+        mmuext1(MMUEXT_UNPIN_TABLE, any_frame(), DOMID_SELF);
+        break;
+    case 8:
+        mmuext1(rnd(2) ? MMUEXT_NEW_BASEPTR : MMUEXT_NEW_USER_BASEPTR, rnd(3) ? any_frame() : 0,
+                DOMID_SELF);
+        break;
+    case 9:
+        mmuext1(MMUEXT_CLEAR_PAGE, any_frame(), DOMID_SELF);
+        break;
+    case 10:
+        val = any_entry();
+        exchange_l1(mfn_to_page(_mfn(any_frame())), any_index() * 8, &val, current->domain);
+        break;
+    default:
+        if (current->domain == da)
+            mmu_update1((any_frame() << PAGE_SHIFT) + any_index() * 8, any_entry(), db->id);
+    }
+}
+
+static void *cpu(void *arg)
+{
+    unsigned n = (uintptr_t)arg;
+
+    seed = n + 1;
+    run_as(n == CPUS - 1 ? da : db, n);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < STEPS; i++)
+            step();
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+
+static void quarrel(void **state)
+{
+    pthread_t threads[CPUS];
+    unsigned in_use = 0;
+
+    (void)state;
+    alarm(300);
+    machine_cpus = CPUS;
+    machine_start();
+    for (unsigned i = 0; i < POOL; i++)
+        pool[i] = page_of(i % 5 == 4 ? da : db);
+    preempt_randomly = true;
+    pthread_barrier_init(&barrier, NULL, CPUS + 1);
+    for (uintptr_t i = 0; i < CPUS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, cpu, (void *)i), 0);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(&barrier);
+        audit();
+        for (unsigned i = 0; i < POOL; i++)
+            in_use += !!(type_of(pool[i]) & PGT_validated);
+        pthread_barrier_wait(&barrier);
+    }
+    for (unsigned i = 0; i < CPUS; i++)
+        pthread_join(threads[i], NULL);
+    if (getenv("MM_VERBOSE"))
+        printf("%u pages in use, seen %u times; %u continuations\n", in_use, ROUNDS, continuations);
+    assert_true(in_use > ROUNDS);
+    run_as(db, 0);
+    machine_stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(quarrel)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
