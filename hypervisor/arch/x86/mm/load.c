@@ -7,7 +7,7 @@
 
 void mm_load_cr3(unsigned long cr3)
 {
-    write_cr3(cr3);
+    load_guest_root(cr3);
 }
 
 void mm_load_root(struct vcpu *v)

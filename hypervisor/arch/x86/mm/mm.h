@@ -81,6 +81,8 @@ int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gn
 
 /* TLB. */
 void flush_tlb_local(void);
+/* Loads CR3.  Guests have no global entries, so for their pages this is a full flush. */
+void load_guest_root(unsigned long cr3);
 void flush_tlb_one_local(unsigned long va);
 /* As flush_tlb_mask() of arch/api/arch_mm.h, for one address. */
 void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va);

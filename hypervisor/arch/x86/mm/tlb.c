@@ -86,6 +86,14 @@ void flush_tlb_local(void)
     WRITE_ONCE(this_cpu(flush_state).last_full, clock);
 }
 
+void load_guest_root(unsigned long cr3)
+{
+    uint64_t clock = __atomic_load_n(&clock_now, __ATOMIC_SEQ_CST);
+
+    write_cr3(cr3);
+    WRITE_ONCE(this_cpu(flush_state).last_full, clock);
+}
+
 void flush_tlb_one_local(unsigned long va)
 {
     hw_flush_one(va);
