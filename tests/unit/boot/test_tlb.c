@@ -12,7 +12,7 @@
 
 #define CPUS    4
 #define ENTRIES 8
-#define ROUNDS  4000
+#define ROUNDS  30000
 
 __thread unsigned fake_cpu;
 __thread struct vcpu *fake_current;
@@ -26,6 +26,7 @@ static uint64_t entry[ENTRIES], must_see[ENTRIES];
 static __thread uint64_t tlb[ENTRIES]; /* 0: not there */
 static bool interrupt[CPUS];
 static unsigned done, stale, kept;
+static pthread_barrier_t all_here;
 
 void send_ipi_mask(const cpumask_t *mask, unsigned vector);
 void hw_flush_all(void);
@@ -92,8 +93,12 @@ static void *one_cpu(void *cpu)
 {
     fake_cpu = (uintptr_t)cpu;
     seed = fake_cpu * 7919 + 1;
+    pthread_barrier_wait(&all_here);
     for (unsigned r = 0; r < ROUNDS; r++) {
         take_interrupts();
+        /* Whatever others do now, the interrupt comes too late for what is used next. */
+        if (!thread_random(4))
+            sched_yield();
         if (thread_random(8))
             use_entry(thread_random(ENTRIES));
         else
@@ -115,6 +120,7 @@ static void no_stale_entry_is_used(void **state)
     (void)state;
     for (unsigned i = 0; i < ENTRIES; i++)
         entry[i] = 1;
+    pthread_barrier_init(&all_here, NULL, CPUS);
     for (uintptr_t i = 0; i < CPUS; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, one_cpu, (void *)i), 0);
     for (unsigned i = 0; i < CPUS; i++)
