@@ -104,15 +104,17 @@ format-check:
 format:
 	$(Q)$(FORMATTED) | xargs clang-format-14 -i
 
-header-check: $(O)/asm-offsets.h build/autoconf.h
+header-check: $(O)/hospes build/autoconf.h doc-check
 	$(Q)/usr/bin/python3 tools/check-headers.py $(O)
 	$(Q)tools/check-sizes
+	$(Q)tools/check-dead $(O)
 
 doc-check:
 	$(Q)/usr/bin/python3 tools/gen-abi-doc.py --check
 	$(Q)/usr/bin/python3 tools/gen-command-line-doc.py | cmp - docs/command-line.md
+	$(Q)tools/check-reading
 
-check: format-check header-check doc-check
+check: format-check header-check
 	@echo "  CHECK all well"
 
 help:

@@ -4,7 +4,7 @@
 
 Compiles every header by itself, as the hypervisor's code and (what lies outside arch/x86) as the
 host tests' code.  Also: `#pragma once` in each, and how many of the project's headers a C file
-draws in.  Fails for what must not be; prints what is over a limit of docs/architecture.md.
+draws in, and that common code includes no header of one arch.  Fails for what must not be; prints what is over a limit of docs/architecture.md.
 """
 import concurrent.futures
 import os
@@ -101,6 +101,12 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [pool.submit(stands_alone, h, k, build) for h in headers for k in kinds_of(h)]
         bad += [j.result() for j in jobs if j.result()]
+    # Common code knows the machine by arch/api (and <asm/...> through it) alone.
+    for path in files(["hypervisor", "lib"], (".c", ".h")):
+        if not path.startswith(("hypervisor/arch/", "hypervisor/absent/")):
+            for name in re.findall(r'^#include ["<](?:\.\./)*(arch/(?!api/)[^">]+)', open(path).read(),
+                                   re.M):
+                bad.append(f"{path}: includes {name}: common code knows arch/api only")
     worst = 0
     for source in files(["hypervisor", "lib"], ".c"):
         many = sum(1 for h in graph.reach(source) if h.endswith(".h"))

@@ -7,7 +7,7 @@
  * it by its own mapping.  v->info and v->info_page change under the domain's lock, v not running
  * elsewhere.
  */
-#include "arch/x86/mm/mm.h"
+#include "arch/api/arch_mm.h"
 #include "domain/domain.h"
 #include "event/event.h"
 #include "lib/errno.h"

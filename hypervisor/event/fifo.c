@@ -19,7 +19,7 @@
  * not closed (or the table's lock).
  */
 #include "event/private.h"
-#include "arch/x86/mm/mm.h"
+#include "arch/api/arch_mm.h"
 #include "hypercall/handlers.h"
 
 #define PENDING   (1u << EVTCHN_FIFO_PENDING)

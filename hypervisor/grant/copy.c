@@ -4,7 +4,7 @@
  * part of a page, or (version 2) passed on: an entry may name a grant that its domain was given.
  */
 #include "grant/private.h"
-#include "arch/x86/mm/mm.h"
+#include "arch/api/arch_mm.h"
 #include "hypercall/handlers.h"
 
 /* One end of a copy, held. */

@@ -10,7 +10,7 @@
  * Free handles are on lists, one for each vcpu of the mapping domain, that grow a page at a time.
  */
 #include "grant/private.h"
-#include "arch/x86/mm/mm.h"
+#include "arch/api/arch_mm.h"
 #include "hypercall/handlers.h"
 #include "kernel/percpu.h"
 

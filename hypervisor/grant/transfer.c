@@ -8,7 +8,7 @@
  * unless the page itself was at fault.
  */
 #include "grant/private.h"
-#include "arch/x86/mm/mm.h"
+#include "arch/api/arch_mm.h"
 #include "hypercall/handlers.h"
 
 #define COMMIT_TRIES 5

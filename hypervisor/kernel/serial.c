@@ -7,7 +7,7 @@
  * poll; without an interrupt the console's timer does.
  */
 #include "kernel/serial.h"
-#include "arch/x86/irq/irq.h"
+#include "arch/api/arch_irq.h"
 #include "asm/io.h"
 #include "boot/cmdline.h"
 #include "kernel/console.h"

@@ -24,3 +24,11 @@ void arch_pirq_unbind(struct domain *d, unsigned pirq);
 void arch_pirq_unmask(struct domain *d, unsigned pirq);
 /* Deliver pirq to this CPU, if it is bound. */
 void arch_pirq_set_affinity(struct domain *d, unsigned pirq, unsigned cpu);
+
+/*
+ * The hypervisor's own use of an interrupt line: fn(data) runs on each one, interrupts off, the
+ * interrupt acknowledged.  On x86 a number below 16 is an ISA interrupt (the MADT's overrides
+ * apply), others are global system interrupts.  No domain can have it then.
+ * 0, -EINVAL, -EBUSY, -ENOSPC.
+ */
+int request_irq(unsigned gsi_or_irq, void (*fn)(void *), void *data, const char *name);

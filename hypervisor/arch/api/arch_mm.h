@@ -4,6 +4,7 @@
  * type is accompanied by a reference of the page, so a page whose count falls to zero has none.
  */
 #pragma once
+#include "lib/compiler.h"
 #include "lib/types.h"
 #include "kernel/cpumask.h"
 
@@ -27,6 +28,27 @@ void arch_page_unshared(struct page_info *pg);
  * relinquish_domain_pages() calls it on each page before put_page_alloc().
  */
 int arch_page_relinquish(struct domain *d, struct page_info *pg);
+
+/*
+ * References of a type.  Common code knows one type: that of a page which somebody may write to.
+ * The caller holds a reference of the page, interrupts are on (CPUs may have to be flushed).  0;
+ * -EINVAL (it has another type, or cannot have this one), -EBUSY (too many references, or just
+ * changing), -EPERM.
+ */
+#define PGT_writable (7ULL << 60)
+int __must_check get_page_type(struct page_info *pg, uint64_t type);
+void put_page_type(struct page_info *pg);
+bool __must_check get_page_and_type(struct page_info *pg, struct domain *d, uint64_t type);
+void put_page_and_type(struct page_info *pg);
+
+/*
+ * Grants: maps mfn at host_addr (a pte's machine address if GNTMAP_contains_pte) of current's
+ * domain.  GNTST_*.  The pte takes references of its own (also of the writable type) on top of
+ * the caller's, and loses them if the guest overwrites it: then unmapping finds nothing and fails.
+ */
+int mm_grant_map(uint64_t host_addr, mfn_t mfn, unsigned gnt_flags);
+/* Removes it; new_addr != 0: moves the pte at new_addr over (unmap_and_replace). */
+int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gnt_flags);
 
 /* TLBs.  A stamp is the TLB clock when a page lost a type or was freed. */
 uint32_t tlb_clock(void);

@@ -11,13 +11,6 @@ void irq_init(void);
 /* From the entry code, interrupts off: the vector is regs->entry_vector. */
 void do_irq(struct cpu_user_regs *regs);
 
-/*
- * The hypervisor's own use of an interrupt line: fn(data) runs on each one, interrupts off, the
- * interrupt acknowledged.  A number below 16 is an ISA interrupt (the MADT's overrides apply),
- * others are global system interrupts.  No domain can have it then.  0, -EINVAL, -EBUSY, -ENOSPC.
- */
-int request_irq(unsigned gsi_or_irq, void (*fn)(void *), void *data, const char *name);
-
 /* One more than the highest global system interrupt of any IO-APIC. */
 extern unsigned nr_gsis;
 

@@ -15,14 +15,14 @@ struct vcpu;
 struct cpu_user_regs;
 
 /* The type word of a page (struct page_info, type). */
-#define PGT_none      (0ULL << 60)
-#define PGT_l1        (1ULL << 60)
-#define PGT_l2        (2ULL << 60)
-#define PGT_l3        (3ULL << 60)
-#define PGT_l4        (4ULL << 60)
-#define PGT_seg_desc  (5ULL << 60) /* used as a GDT or LDT */
-#define PGT_shared    (6ULL << 60)
-#define PGT_writable  (7ULL << 60)
+#define PGT_none     (0ULL << 60)
+#define PGT_l1       (1ULL << 60)
+#define PGT_l2       (2ULL << 60)
+#define PGT_l3       (3ULL << 60)
+#define PGT_l4       (4ULL << 60)
+#define PGT_seg_desc (5ULL << 60) /* used as a GDT or LDT */
+#define PGT_shared   (6ULL << 60)
+/* 7: PGT_writable, in arch/api/arch_mm.h */
 #define PGT_type_mask (15ULL << 60)
 #define PGT_pinned    (1ULL << 59)
 #define PGT_validated (1ULL << 58)
@@ -36,16 +36,7 @@ struct cpu_user_regs;
 #define PGT_eighths_shift 32
 #define PGT_count_mask    0xffffffffULL
 
-/*
- * References of a type.  The caller holds a reference of the page, interrupts are on (CPUs may
- * have to be flushed).  0; -EINVAL (it has another type, or cannot have this one), -EBUSY (too
- * many references, or just changing), -EPERM.  Checking a table runs to its end here.
- */
-int __must_check get_page_type(struct page_info *pg, uint64_t type);
-void put_page_type(struct page_info *pg);
-bool __must_check get_page_and_type(struct page_info *pg, struct domain *d, uint64_t type);
-void put_page_and_type(struct page_info *pg);
-/* The same, but -ERESTART where work waits: call again. */
+/* As get_page_and_type() of arch_mm.h, but -ERESTART where work waits: call again. */
 int __must_check get_page_and_type_preempt(struct page_info *pg, struct domain *d, uint64_t type);
 /* Goes on with what the undoing of a table left for v: 0, or -ERESTART. */
 int mm_reap(struct vcpu *v);
@@ -70,15 +61,6 @@ bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs 
 /* Translation of a guest address through v's live tables, as the guest sees it. */
 bool mm_guest_walk_l1(struct vcpu *v, unsigned long va, uint64_t *l1e, mfn_t *l1mfn);
 
-/*
- * Grants: maps mfn at host_addr (a pte's machine address if GNTMAP_contains_pte) of current's
- * domain.  GNTST_*.  The pte takes references of its own (also of the writable type) on top of
- * the caller's, and loses them if the guest overwrites it: then unmapping finds nothing and fails.
- */
-int mm_grant_map(uint64_t host_addr, mfn_t mfn, unsigned gnt_flags);
-/* Removes it; new_addr != 0: moves the pte at new_addr over (unmap_and_replace). */
-int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gnt_flags);
-
 /* TLB. */
 void flush_tlb_local(void);
 /* Loads CR3.  Guests have no global entries, so for their pages this is a full flush. */
@@ -97,7 +79,6 @@ int map_hyp(unsigned long va, mfn_t mfn, unsigned long nr, enum hyp_prot prot);
 void unmap_hyp(unsigned long va, unsigned long nr);
 /* Maps device memory (uncached); any length, never fails at boot: panics. */
 void *ioremap(maddr_t addr, size_t len);
-void *ioremap_wc(maddr_t addr, size_t len);
 void iounmap(void *va, size_t len);
 /* Addresses for map_hyp(): nr pages (and an unmapped one behind), or 0. */
 unsigned long vmap_alloc(unsigned long nr);

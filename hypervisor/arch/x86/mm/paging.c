@@ -444,11 +444,6 @@ void *ioremap(maddr_t addr, size_t len)
     return remap(addr, len, HYP_UC);
 }
 
-void *ioremap_wc(maddr_t addr, size_t len)
-{
-    return remap(addr, len, HYP_WC);
-}
-
 void iounmap(void *va, size_t len)
 {
     unsigned long start = (unsigned long)va & PAGE_MASK;

@@ -105,14 +105,13 @@ static void __init load_kernel_file(struct builder *b, const struct boot_module 
 
     file = payload(file, &size);
     if (size >= 4 && memcmp(file, "\177ELF", 4)) {
-        /* The last four bytes of a compressed payload are its uncompressed size. */
         uint32_t unpacked;
         struct page_info *pg;
         int ret;
 
         if (!decompress_format(file, size))
             boot_fail("the first module is not a dom0 kernel: neither a bzImage nor an ELF file");
-        memcpy(&unpacked, file + size - 4, 4);
+        unpacked = decompressed_size(file, size);
         b->image_order = order_for(unpacked);
         pg = unpacked && b->image_order <= HEAP_MAX_ORDER
                  ? heap_alloc(b->image_order, MEMF_NO_SCRUB)
@@ -446,9 +445,18 @@ static struct domain *__init create_dom0(void)
 
     if (!d)
         panic("dom0 cannot be created: error %d", err);
-    for (unsigned i = 0; i < cfg.max_vcpus; i++)
-        if (!vcpu_create(d, i))
+    for (unsigned i = 0; i < cfg.max_vcpus; i++) {
+        struct vcpu *v = vcpu_create(d, i);
+
+        if (!v)
             panic("no memory for dom0's vcpu %u", i);
+        if (opt_dom0_vcpus_pin) {
+            cpumask_t one = {0};
+
+            cpumask_set_cpu(i % nr_cpu_ids, &one);
+            (void)vcpu_set_hard_affinity(v, &one); /* a CPU that did not come up: nowhere pinned */
+        }
+    }
     return d;
 }
 
