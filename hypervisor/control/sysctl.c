@@ -22,7 +22,7 @@ long sysctl_readconsole(struct call *c, struct xen_sysctl *op)
     (void)c;
     while (done < rc->count) {
         size_t n = console_ring_read(buf, min((size_t)(rc->count - done), sizeof(buf)), &index,
-                                     incremental, rc->clear && done + CHUNK >= rc->count);
+                                     incremental, false);
 
         if (!n)
             break;
@@ -30,6 +30,11 @@ long sysctl_readconsole(struct call *c, struct xen_sysctl *op)
         if (copy_to_guest(handle_addr(rc->buffer) + done, buf, n))
             return -EFAULT;
         done += n;
+    }
+    if (rc->clear) {
+        uint32_t end = index;
+
+        console_ring_read(buf, 0, &end, true, true);
     }
     rc->count = done;
     rc->index = index;

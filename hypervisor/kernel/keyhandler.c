@@ -42,7 +42,7 @@ static void show_help(unsigned char key)
     (void)key;
     for (unsigned i = 0; i < ARRAY_SIZE(handlers); i++)
         if (handlers[i].fn)
-            printk("  %c  %s\n", i, handlers[i].desc);
+            printk(" key '%c' => %s\n", i, handlers[i].desc);
 }
 
 /* All that only show something. */
