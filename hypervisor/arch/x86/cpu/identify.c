@@ -256,8 +256,9 @@ void cpu_identify_late(void)
            host_cpu.vendor_id, host_cpu.family, host_cpu.model, host_cpu.stepping,
            host_cpu.phys_bits);
     printk(KERN_INFO "CPU features:%s\n", used);
-    printk(KERN_INFO "Mitigations: NX WP retpoline%s%s%s%s%s%s%s%s%s%s%s\n", cpu_has(SMEP) ? " SMEP" : "",
-           cpu_has(SMAP) ? " SMAP" : "", mitigations.pti ? " page-table-isolation" : "",
+    printk(KERN_INFO "Mitigations: NX WP retpoline%s%s%s%s%s%s%s%s%s%s%s\n",
+           cpu_has(SMEP) ? " SMEP" : "", cpu_has(SMAP) ? " SMAP" : "",
+           mitigations.pti ? " page-table-isolation" : "",
            mitigations.l1tf ? " L1TF-entries-refused" : "", mitigations.ibrs ? " IBRS" : "",
            mitigations.ibpb ? " IBPB" : "", mitigations.stibp ? " STIBP" : "",
            mitigations.ssbd ? " SSBD" : "", mitigations.verw ? " VERW" : "",
