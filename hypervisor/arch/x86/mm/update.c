@@ -340,6 +340,38 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
     return frame_owner_by_id(foreigndom, &o->frame);
 }
 
+#define NOT_QUICK 1
+
+/*
+ * A plain update (how: of this kind) of an L1 table of d's own that maps a frame of its own, which
+ * is what page faults are made of: no more is done for it than has to be.
+ */
+static __always_inline int quick_update(struct domain *d, const struct mmu_update *req,
+                                        enum entry_update how)
+{
+    struct page_info *pt = guest_frame(req->ptr >> PAGE_SHIFT);
+    uint64_t *e, word, old;
+
+    if (unlikely(!pt) || unlikely(!(word = lock_l1_of(pt, d))))
+        return NOT_QUICK;
+    e = entry_at(pt, req->ptr & ~7ULL);
+    old = READ_ONCE(*e);
+    return update_locked_l1(pt, word, e, &old, req->val, how, d, d);
+}
+
+static int do_element(struct vcpu *v, const struct mmu_update *req, const struct owners *o)
+{
+    int rc = NOT_QUICK;
+
+    if (likely(o->frame == v->domain) && likely(o->table == v->domain)) {
+        if ((req->ptr & 7) == MMU_NORMAL_PT_UPDATE)
+            rc = quick_update(v->domain, req, SET_ENTRY);
+        else if ((req->ptr & 7) == MMU_PT_UPDATE_PRESERVE_AD)
+            rc = quick_update(v->domain, req, KEEP_AD);
+    }
+    return likely(rc != NOT_QUICK) ? rc : do_update(v, req, o);
+}
+
 /* A batch, or one element that has been read already (first). */
 static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned long pdone,
                                   uint32_t foreigndom, const struct mmu_update *first)
@@ -375,7 +407,7 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
             rc = -EFAULT;
             break;
         }
-        rc = do_update(v, &req, &o);
+        rc = do_element(v, &req, &o);
         if (unlikely(rc)) {
             again = rc == -ERESTART;
             break;
@@ -396,29 +428,25 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
     return rc;
 }
 
-/*
- * One plain update of an L1 table of the caller's own is what page faults are made of: no more is
- * done for it than has to be.
- */
+/* mmu_update (xen.h).  A single plain update does not go through the loop. */
 long do_mmu_update(unsigned long ureqs, unsigned long count, unsigned long pdone,
                    unsigned long foreigndom)
 {
     struct vcpu *v = current;
     struct mmu_update req;
-    struct page_info *pt;
-    uint64_t *e, word, old;
+    int rc;
 
     if (unlikely((uint32_t)count != 1) || unlikely((uint32_t)foreigndom != DOMID_SELF) ||
         unlikely(pdone) || unlikely(v->arch.reap_table))
         return update_batch(ureqs, count, pdone, foreigndom, NULL);
     if (unlikely(copy_from_guest(&req, ureqs, sizeof(req))))
         return -EFAULT;
-    pt = guest_frame(req.ptr >> PAGE_SHIFT);
-    if (unlikely(!pt) || unlikely(req.ptr & 7) || unlikely(!(word = lock_l1_of(pt, v->domain))))
-        return update_batch(ureqs, 1, 0, DOMID_SELF, &req);
-    e = entry_at(pt, req.ptr);
-    old = READ_ONCE(*e);
-    return update_locked_l1(pt, word, e, &old, req.val, SET_ENTRY, v->domain, v->domain);
+    if (likely(!(req.ptr & 7))) {
+        rc = quick_update(v->domain, &req, SET_ENTRY);
+        if (likely(rc != NOT_QUICK))
+            return rc;
+    }
+    return update_batch(ureqs, 1, 0, DOMID_SELF, &req);
 }
 
 int vcpus_to_cpus(struct domain *d, uint64_t addr, cpumask_t *cpus)
