@@ -98,6 +98,8 @@ long domctl_pausedomain(struct call *c, struct xen_domctl *op)
 long domctl_unpausedomain(struct call *c, struct xen_domctl *op)
 {
     (void)op;
+    if (!c->d->creation_finished)
+        arch_update_wallclock(c->d); /* the tools have cleared the shared info meanwhile */
     c->d->creation_finished = true;
     return domain_unpause_by_tools(c->d);
 }
