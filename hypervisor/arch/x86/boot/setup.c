@@ -186,6 +186,13 @@ void __init arch_boot_dom0(void)
     const struct boot_module *initrd = boot_info.nr_modules > 1 ? &boot_info.modules[1] : NULL;
 
     dom0_construct(kernel, initrd, kernel->cmdline);
+    /* It has copies: the modules' whole pages are free memory now. */
+    for (unsigned i = 0; i < boot_info.nr_modules; i++) {
+        const struct boot_module *m = &boot_info.modules[i];
+
+        give_to_heap(max(ROUND_UP(m->start, PAGE_SIZE), (maddr_t)LOW_MEMORY_END),
+                     ROUND_DOWN(m->start + m->size, PAGE_SIZE));
+    }
 }
 
 void arch_boot_done(void)
