@@ -382,6 +382,7 @@ static void schedule(void)
         cpumask_clear_cpu(p->cpu, &sched_idle_cpus);
     if (next == prev) {
         spin_unlock_irq(&p->lock);
+        arch_continue_running(prev);
         return;
     }
     set_runstate(prev, runnable ? RUNSTATE_runnable : sleeping_state(prev), now);

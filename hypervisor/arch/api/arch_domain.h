@@ -15,7 +15,8 @@ struct call;
  * state is in memory.
  */
 void __attribute__((noreturn)) arch_context_switch(struct vcpu *prev, struct vcpu *next);
-void __attribute__((noreturn)) arch_continue_running(struct vcpu *v);
+/* The scheduler's softirq has looked, and v, which is current, runs on. */
+void arch_continue_running(struct vcpu *v);
 /* In sched/: prev is off this CPU for good. */
 void sched_context_saved(struct vcpu *prev);
 

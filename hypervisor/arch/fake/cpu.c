@@ -164,17 +164,16 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next)
     fake_current = running_on[fake_cpu] = next;
     if (!fake_lazy_save)
         sched_context_saved(prev);
-    arch_continue_running(next);
-}
-
-void arch_continue_running(struct vcpu *v)
-{
-    (void)v;
     if (!in_softirqs) {
         fprintf(stderr, "context switch outside fake_softirqs()\n");
         abort();
     }
     longjmp(softirq_env, 1);
+}
+
+void arch_continue_running(struct vcpu *v)
+{
+    (void)v;
 }
 
 /* ---- arch_time.h ---- */

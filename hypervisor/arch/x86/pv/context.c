@@ -203,11 +203,9 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next)
 
 void arch_continue_running(struct vcpu *v)
 {
-    if (v->domain->is_idle)
-        reset_stack_and_call(idle_loop);
-    if (unlikely(!tsc_trusted()))
-        arch_update_vcpu_time(v); /* it is steered while v runs (time/sync.c) */
-    reset_stack_and_return();
+    /* Its clock is steered while it runs (time/sync.c). */
+    if (unlikely(!tsc_trusted()) && !v->domain->is_idle)
+        update_guest_areas(v);
 }
 
 void arch_vcpu_kick(struct vcpu *v)

@@ -137,6 +137,8 @@ static void check(void *unused)
     (void)unused;
     if (!trusted) {
         on_selected_cpus(&cpu_online_map, time_sync_cpu, NULL);
+        /* Guests that run on hear of it: arch_continue_running(). */
+        cpumask_raise_softirq(&cpu_online_map, SOFTIRQ_SCHEDULE);
     } else if (measure_ahead(&ahead)) {
         s_time_t drift = ahead > last_ahead ? ahead - last_ahead : last_ahead - ahead;
 
