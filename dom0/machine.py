@@ -351,8 +351,8 @@ class Dom0(Shell):
         self.sh("export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         self.sh("dmesg -n 1; set +m; cd /root")
 
-    def console(self, name):
-        return GuestConsole(self, name)
+    def console(self, name, timeout=120):
+        return GuestConsole(self, name, timeout)
 
     def domid(self, name):
         return int(self.sh(f"xl domid {name}"))

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The bare-metal test guests (tests/guests), each of their tests counted as one here.
+
+All tests of a guest run in one domain, which says on its console how each went; those that are
+meant to kill their domain (DEATH) get one each. Three places: a guest that makes system calls, the
+same with a hypercall page, and a dom0 of its own on an otherwise empty machine.
+"""
+import glob
+import os
+import re
+import subprocess
+
+import pytest
+
+from conftest import LOGS, Stable
+from machine import CommandFailed, Machine, Trouble, build
+
+SOURCES = os.path.join(build.TOP, "tests/guests")
+IMAGES = ["guest", "guest-page"]
+CONSOLE = "/var/log/xen/console/guest-{}.log"
+
+
+def names(kind):
+    found = []
+    for path in sorted(glob.glob(os.path.join(SOURCES, "*/*.c"))):
+        with open(path) as file:
+            found += re.findall(rf"^{kind}\((\w+)\)", file.read(), re.M)
+    return found
+
+
+def verdicts(text):
+    return {name: (verdict, why) for name, verdict, why in
+            re.findall(r"^TEST (\w+): (PASS|FAIL|SKIP)\b ?(.*)$", text, re.M)}
+
+
+def complaints(text, name):
+    return "\n".join(re.findall(rf"^  {name}: .*$", text, re.M))
+
+
+class Runs:
+    """One machine, and what the guests that ran on it have said."""
+
+    def __init__(self, extra):
+        self.stable = Stable("guests", extra=[extra])
+        self.said = {}
+
+    def run(self, image, name, words, timeout):
+        """Create a guest, wait until it is no more; what it said on its console."""
+        dom0 = self.stable.get()
+        config = (f"""'name="{name}"' 'kernel="/boot/{image}"' 'extra="{words}"' vcpus=2 """
+                  """memory=64 'on_crash="destroy"'""")
+        dom0.sh(f"rm -f {CONSOLE.format(name)}; xl create -q /etc/xen/tiny.cfg {config}", 120)
+        try:
+            dom0.gone(name, timeout)
+        except Trouble:
+            dom0.run(f"xl destroy {name}")
+        try:
+            return dom0.sh(f"tr -d '\\r' <{CONSOLE.format(name)}", 120)
+        except CommandFailed:
+            return ""
+
+    def all(self, image):
+        if image not in self.said:
+            self.said[image] = "(the machine did not live through it)"
+            self.said[image] = self.run(image, image, "all", 300)
+        return self.said[image]
+
+
+@pytest.fixture(scope="module")
+def runs(built):
+    subprocess.run(["make", "-s", "-C", SOURCES], check=True)
+    image = build.Image()
+    for name in IMAGES:
+        image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
+    image.add("etc/xen/tiny.cfg", b'type = "pv"\nkernel = "/boot/tiny"\nmemory = 32\n')
+    extra = os.path.join(LOGS, "guests.img")
+    with open(extra, "wb") as file:
+        image.write(file)
+    runs = Runs(extra)
+    yield runs
+    runs.stable.close()
+
+
+def judge(text, name):
+    verdict, why = verdicts(text).get(name, ("MISSING", ""))
+    if verdict == "SKIP":
+        pytest.skip(why)
+    assert verdict == "PASS", complaints(text, name) or "the guest did not come so far:\n" + \
+        "\n".join(text.splitlines()[-10:])
+
+
+@pytest.mark.parametrize("name", names("TEST"))
+@pytest.mark.parametrize("image", IMAGES)
+def test_guest(runs, image, name):
+    judge(runs.all(image), name)
+
+
+@pytest.mark.parametrize("name", names("DEATH"))
+def test_death(runs, name):
+    """The guest dies of it, and of nothing else; it alone."""
+    text = runs.run("guest", "dying", name, 60)
+    assert f"TEST {name}: DYING" in text, "the guest did not come so far"
+    assert "GUEST done" not in text, "it lives:\n" + complaints(text, name)
+    assert runs.stable.get().sh("echo well") == "well"
+
+
+@pytest.fixture(scope="module")
+def as_dom0(runs):
+    guest = os.path.join(build.TOP, "build/guests/guest")
+    with Machine(modules=[guest + " all"], dom0_mem="256M", cpus=2,
+                 log=os.path.join(LOGS, "guest-dom0.log")) as qemu:
+        try:
+            qemu.wait_for("GUEST done", 300)
+        except Trouble:
+            pass
+        return qemu.text
+
+
+@pytest.mark.parametrize("name", names("TEST"))
+def test_as_dom0(as_dom0, name):
+    judge(as_dom0, name)
