@@ -75,6 +75,20 @@ void events_on(void)
         HC2(sched_op, SCHEDOP_yield, 0); /* any call delivers on its way back */
 }
 
+/* A port that waits for somebody tells for whom. */
+domid_t own_domid(void)
+{
+    struct evtchn_alloc_unbound a = {.dom = DOMID_SELF, .remote_dom = DOMID_SELF};
+    struct evtchn_status s = {.dom = DOMID_SELF};
+
+    REQUIRE_EQ(evtchn(EVTCHNOP_alloc_unbound, &a), 0);
+    s.port = a.port;
+    REQUIRE_EQ(evtchn(EVTCHNOP_status, &s), 0);
+    REQUIRE_EQ(s.status, EVTCHNSTAT_unbound);
+    close_port(a.port);
+    return s.u.unbound.dom;
+}
+
 unsigned bind_ipi(void)
 {
     struct evtchn_bind_ipi b = {.vcpu = this_cpu()->id};

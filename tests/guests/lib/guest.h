@@ -7,8 +7,9 @@
  *
  *     TEST name: PASS        or FAIL, or SKIP and a reason
  *
- * A test that cannot survive, because what it does has to end the guest, is DEATH(name): it runs
- * only when named in full, says "TEST name: DYING", and if it comes back, that is a failure.
+ * A test that may not survive, because what it does is to end the guest, is DEATH(name): it runs
+ * only when named in full, says "TEST name: DYING" and dies; calls refused() if the hypervisor said
+ * no instead, which is as well; and if it goes on as if nothing had been, that is a failure.
  *
  * Every test leaves things as it found them: the runner clears hooks and pending traps, but tables
  * and ports are the test's to tidy. CHECK goes on after a failure, REQUIRE leaves the test.
@@ -94,8 +95,11 @@ struct test {
 
 void say(const char *fmt, ...) __printf(1, 2);
 void fail(const char *file, int line, const char *fmt, ...) __printf(3, 4);
+bool failed_often(void);
+bool dying(void); /* the test that runs is a DEATH */
 void leave_test(void) __noreturn;
 void skip(const char *why) __noreturn;
+void refused(void) __noreturn;
 void die(const char *fmt, ...) __printf(1, 2) __noreturn;
 
 #define CHECK(c)                                                                                   \
@@ -217,6 +221,8 @@ extern shared_info_t *shared_info;
 extern struct start_info boot_info; /* a copy of the first, as it was at the start */
 bool is_dom0(void);
 vcpu_info_t *vcpu_info(void);
+extern vcpu_info_t *vcpu_info_at[MAX_CPUS]; /* after register_vcpu_info; else NULL */
+domid_t own_domid(void);
 /* Leaves a test that stock Xen is known to fail, when run there: says what it does instead. */
 void not_on_stock(const char *what_stock_does);
 
@@ -318,6 +324,11 @@ void console_init(void);
 void console_write(const char *s, size_t n);
 void console_flush(void);
 void shutdown(unsigned reason) __noreturn;
+
+static inline void cpu_pause(void)
+{
+    __asm__ volatile("pause" ::: "memory");
+}
 
 static inline u64 rdtsc_(void)
 {

@@ -22,9 +22,13 @@ bool is_dom0(void)
     return boot_info.flags & SIF_INITDOMAIN;
 }
 
+vcpu_info_t *vcpu_info_at[MAX_CPUS];
+
 vcpu_info_t *vcpu_info(void)
 {
-    return &shared_info->vcpu_info[this_cpu()->id];
+    unsigned id = this_cpu()->id;
+
+    return vcpu_info_at[id] ?: &shared_info->vcpu_info[id];
 }
 
 void fail(const char *file, int line, const char *fmt, ...)
@@ -40,6 +44,16 @@ void fail(const char *file, int line, const char *fmt, ...)
         say("  %s: %s:%d: %s\n", running ? running->name : "?", file, line, text);
 }
 
+bool dying(void)
+{
+    return running && running->death;
+}
+
+bool failed_often(void)
+{
+    return failures >= 20;
+}
+
 void leave_test(void)
 {
     struct cpu *cpu = this_cpu();
@@ -47,6 +61,11 @@ void leave_test(void)
     if (cpu->id)
         go_back(&cpu->catch, 1);
     go_back(&test_end, 1);
+}
+
+void refused(void)
+{
+    leave_test();
 }
 
 void skip(const char *why)

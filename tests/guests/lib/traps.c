@@ -24,6 +24,11 @@ static void unexpected(const struct frame *f)
 {
     const u64 *sp = (const u64 *)f->rsp;
 
+    HC2(set_debugreg, 7, 0x400);
+    if (dying())
+        shutdown(SHUTDOWN_crash);
+    if (failed_often())
+        leave_test();
     fail("trap", f->vector, "unexpected: error %#x rip %#lx cs %#lx flags %#lx rsp %#lx cr2 %#lx",
          f->error, f->rip, f->cs, f->rflags, f->rsp, vcpu_info()->arch.cr2);
     say("  rax %lx rdi %lx rsi %lx rdx %lx", f->rax, f->rdi, f->rsi, f->rdx);

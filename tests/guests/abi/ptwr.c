@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+/* Writable page tables: stores to a table in use are trapped, checked and carried out. */
+#include "guest.h"
+
+static u64 *l1; /* of SPARE_VA */
+static u64 *page;
+
+static void set_up(void)
+{
+    if (!l1) {
+        page = page_alloc();
+        page[0] = 4711;
+        map_at(SPARE_VA, mfn_of(page) << 12 | PTE_RW_);
+        l1 = entry_of(SPARE_VA, 1);
+    }
+    REQUIRE_EQ(mmu_update_one(maddr_of(l1), 0), 0);
+    REQUIRE_EQ(mmuext(MMUEXT_INVLPG_LOCAL, SPARE_VA), 0);
+}
+
+static u64 pte(void)
+{
+    return mfn_of(page) << 12 | PTE_RW_;
+}
+
+#define SPARE (*(volatile u64 *)SPARE_VA)
+
+TEST(ptwr_mov)
+{
+    set_up();
+    CHECK_EQ(CAUGHT((void)SPARE), VEC_PF);
+    REQUIRE_EQ(CAUGHT(WRITE_ONCE(*l1, pte())), NO_TRAP);
+    CHECK_EQ(*l1 & PTE_MFN, mfn_of(page) << 12);
+    CHECK_EQ(SPARE, 4711);
+    REQUIRE_EQ(CAUGHT(WRITE_ONCE(*l1, 0)), NO_TRAP);
+    CHECK_EQ(mmuext(MMUEXT_INVLPG_LOCAL, SPARE_VA), 0);
+    CHECK_EQ(CAUGHT((void)SPARE), VEC_PF);
+}
+
+TEST(ptwr_imm_and_not_present)
+{
+    set_up();
+    REQUIRE_EQ(CAUGHT(__asm__ volatile("movq $0x1230, (%0)" ::"r"(l1) : "memory")), NO_TRAP);
+    CHECK_EQ(*l1, 0x1230);
+    REQUIRE_EQ(CAUGHT(__asm__ volatile("movq $-2, (%0)" ::"r"(l1) : "memory")), NO_TRAP);
+    CHECK_EQ(*l1, ~1UL);
+    REQUIRE_EQ(CAUGHT(__asm__ volatile("andq $0, (%0)" ::"r"(l1) : "memory")), NO_TRAP);
+    CHECK_EQ(*l1, 0);
+}
+
+TEST(ptwr_xchg)
+{
+    u64 v;
+
+    set_up();
+    v = pte();
+    REQUIRE_EQ(CAUGHT(v = __atomic_exchange_n(l1, pte(), __ATOMIC_SEQ_CST)), NO_TRAP);
+    CHECK_EQ(v, 0);
+    CHECK_EQ(SPARE, 4711);
+    REQUIRE_EQ(CAUGHT(v = __atomic_exchange_n(l1, 0, __ATOMIC_SEQ_CST)), NO_TRAP);
+    CHECK_EQ(v & PTE_MFN, mfn_of(page) << 12);
+    CHECK_EQ(*l1, 0);
+}
+
+TEST(ptwr_cmpxchg)
+{
+    u64 old = 0x123;
+    bool done = true;
+
+    set_up();
+    REQUIRE_EQ(CAUGHT(done = __atomic_compare_exchange_n(l1, &old, pte(), false, __ATOMIC_SEQ_CST,
+                                                         __ATOMIC_SEQ_CST)),
+               NO_TRAP);
+    CHECK(!done);
+    CHECK_EQ(old, 0);
+    REQUIRE_EQ(CAUGHT(done = __atomic_compare_exchange_n(l1, &old, pte(), false, __ATOMIC_SEQ_CST,
+                                                         __ATOMIC_SEQ_CST)),
+               NO_TRAP);
+    CHECK(done);
+    CHECK_EQ(SPARE, 4711);
+    set_up();
+}
+
+TEST(ptwr_locked_bits)
+{
+    set_up();
+    REQUIRE_EQ(CAUGHT(WRITE_ONCE(*l1, pte() & ~PTE_W)), NO_TRAP);
+    CHECK_EQ(CAUGHT(SPARE = 1), VEC_PF);
+    REQUIRE_EQ(CAUGHT(__asm__ volatile("lock; orq $2, (%0)" ::"r"(l1) : "memory")), NO_TRAP);
+    CHECK_EQ(CAUGHT(SPARE = 4711), NO_TRAP);
+    REQUIRE_EQ(CAUGHT(__asm__ volatile("lock; btrq $1, (%0)" ::"r"(l1) : "memory", "cc")), NO_TRAP);
+    CHECK_EQ(*l1 & PTE_W, 0);
+    REQUIRE_EQ(CAUGHT(__asm__ volatile("lock; btsq $1, (%0)" ::"r"(l1) : "memory", "cc")), NO_TRAP);
+    CHECK(*l1 & PTE_W);
+    REQUIRE_EQ(CAUGHT(__asm__ volatile("lock; andb $0xfd, (%0)" ::"r"(l1) : "memory")), NO_TRAP);
+    CHECK_EQ(*l1 & PTE_W, 0);
+    REQUIRE_EQ(CAUGHT(__asm__ volatile("movl $0, 4(%0)" ::"r"(l1) : "memory")), NO_TRAP);
+    CHECK_EQ(*l1 >> 32, 0);
+    set_up();
+}
+
+/* A store of what is not allowed is the page fault that the read-only mapping says it is. */
+TEST(ptwr_refused)
+{
+    set_up();
+    REQUIRE_EQ(CAUGHT(WRITE_ONCE(*l1, root_mfn() << 12 | PTE_RW_)), VEC_PF);
+    CHECK_EQ(this_cpu()->trap.error & 3, 3);
+    CHECK_EQ(this_cpu()->cr2, l1);
+    CHECK_EQ(*l1, 0);
+    CHECK_EQ(CAUGHT(WRITE_ONCE(*l1, 0xfffffffff000 | PTE_RW_)), VEC_PF);
+    CHECK_EQ(*l1, 0);
+}
+
+/* Stores to tables above the first level are not emulated. */
+TEST(ptwr_upper_levels)
+{
+    set_up();
+    CHECK_EQ(CAUGHT(WRITE_ONCE(*(entry_of(SPARE_VA, 2) + 1), 0)), VEC_PF);
+    CHECK_EQ(CAUGHT(WRITE_ONCE(*(entry_of(SPARE_VA, 4) + 1), 0)), VEC_PF);
+}
