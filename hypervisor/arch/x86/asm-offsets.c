@@ -39,6 +39,7 @@ void asm_offsets(void)
     OFFSET(VCPU_user_cr3, vcpu, arch.pv.user_cr3);
     OFFSET(VCPU_kernel_sp, vcpu, arch.pv.kernel_sp);
     OFFSET(VCPU_kernel_ss, vcpu, arch.pv.kernel_ss);
+    OFFSET(VCPU_fs_base, vcpu, arch.pv.fs_base);
     OFFSET(VCPU_syscall_callback, vcpu, arch.pv.syscall_callback);
     OFFSET(VCPU_trap_table, vcpu, arch.pv.trap_table);
     OFFSET(VCPU_cr2, vcpu, arch.pv.ctrlreg[2]);

@@ -60,11 +60,24 @@ static void fpu_save(struct vcpu *v)
         __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
 }
 
+/*
+ * AMD's FXRSTOR and XRSTOR leave the pointers to the last x87 instruction and operand alone when
+ * no exception is pending: what another guest did would show.  A load of our own replaces them.
+ */
+static void fpu_forget_pointers(void)
+{
+    static const int32_t zero;
+
+    if (host_cpu.vendor == VENDOR_AMD || host_cpu.vendor == VENDOR_HYGON)
+        __asm__ volatile("fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
+}
+
 static void fpu_load(struct vcpu *v)
 {
     const void *area = v->arch.fpu;
 
     clts();
+    fpu_forget_pointers();
     if (host_cpu.xcr0_max) {
         __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
         if (v->arch.xcr0 != host_cpu.xcr0_max)

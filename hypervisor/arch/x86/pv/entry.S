@@ -21,7 +21,10 @@
 #define GUEST_CS64        0xe033
 #define GUEST_SS          0xe02b
 #define X86_EFLAGS_IF_BIT 9
-#define IRET_NR           23 /* __HYPERVISOR_iret */
+/* Hypercall numbers (xen.h). */
+#define IRET_NR             23
+#define STACK_SWITCH_NR     3
+#define SET_SEGMENT_BASE_NR 25
 #define VECTOR_DF         8
 #define PFEC_RESERVED     8
 
@@ -206,6 +209,10 @@ syscall_slow:
 from_guest_kernel:
         cmpl $IRET_NR, CPUINFO_scratch(%rsp)
         je iret_fast
+        cmpl $STACK_SWITCH_NR, CPUINFO_scratch(%rsp)
+        je stack_switch_fast
+        cmpl $SET_SEGMENT_BASE_NR, CPUINFO_scratch(%rsp)
+        je segment_base_fast
 hypercall_general:
         SAVE_REST
         ENTER_C
@@ -213,6 +220,59 @@ hypercall_general:
         mov %rsp, %rdi
         call hypercall_dispatch
         jmp ret_to_guest
+
+/*
+ * The hypercalls of a guest's context switch that only set registers; mode.c has their general
+ * form.  They return by SYSRET, so the caller must not be at the end of the lower half of the
+ * address space, where SYSRET would fault in ring 0: only callers above the hypervisor come here.
+ */
+        .macro ONLY_HIGH_CALLERS
+        movabs $0xffff880000000080, %r11 /* HYPERVISOR_VIRT_END, and room for a frame */
+        cmp %r11, %rcx
+        jb hypercall_general
+        .endm
+
+stack_switch_fast: /* rdi: ss, rsi: sp */
+        ONLY_HIGH_CALLERS
+        cmp %r11, %rsi
+        jb hypercall_general
+        mov %rsi, %rcx
+        and $~15, %rcx
+        mov %rcx, VCPU_kernel_sp(%rax)
+        movzwl %di, %ecx
+        or $3, %ecx
+        mov %rcx, VCPU_kernel_ss(%rax)
+        jmp return_zero
+
+segment_base_fast: /* rdi: which, rsi: base or selector */
+        ONLY_HIGH_CALLERS
+        cmp $3, %rdi /* SEGBASE_GS_USER_SEL */
+        je 1f
+        test %rdi, %rdi /* SEGBASE_FS */
+        jnz hypercall_general
+        mov %rsi, %rcx
+        shr $47, %rcx
+        jnz hypercall_general
+        mov %rsi, VCPU_fs_base(%rax)
+        mov %rdx, REGS_rdx(%rsp)
+        mov %esi, %eax
+        mov %rsi, %rdx
+        shr $32, %rdx
+        mov $0xc0000100, %ecx /* MSR_FS_BASE */
+        wrmsr
+        mov REGS_rdx(%rsp), %rdx
+        jmp return_zero
+1:      cmp $3, %rsi /* a null selector cannot fault */
+        ja hypercall_general
+        swapgs
+        mov %esi, %gs
+        swapgs
+return_zero:
+        xor %eax, %eax
+        mov REGS_rip(%rsp), %rcx
+        mov REGS_rflags(%rsp), %r11
+        mov REGS_rsp(%rsp), %rsp
+        sysretq
 
 /*
  * HYPERVISOR_iret to guest user (struct iret_context of xen-x86_64.h at the guest's rsp).
