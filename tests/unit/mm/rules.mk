@@ -23,3 +23,12 @@ build/unit/mm-threads: tests/unit/mm/test_threads.c $(filter-out hypervisor/arch
 	@echo "  HOSTCC $@"
 	$(Q)$(HOSTCC) -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -DMM_CHECK_EVERY=1 -Ihypervisor/arch/x86 -pthread \
 	    -o $@ $(filter %.c,$^) -lcmocka
+
+# Coverage-guided: `make fuzz-mm`, then build/fuzz/mm [-max_total_time=60]
+build/fuzz/mm: tests/fuzz/mm.c $(MM_DEPS)
+	@mkdir -p $(@D)
+	@echo "  FUZZCC $@"
+	$(Q)clang-14 $(UNIT_CFLAGS) -DMM_CHECK_EVERY=1 -Ihypervisor/arch/x86 -Itests/unit/mm -fsanitize=fuzzer -o $@ $(filter %.c,$^) -lcmocka
+
+fuzz-mm: build/fuzz/mm
+.PHONY: fuzz-mm
