@@ -135,6 +135,12 @@ WEAK void cpu_raise_softirq(unsigned cpu, enum softirq nr)
     (void)cpu, (void)nr;
 }
 
+WEAK void cpumask_raise_softirq(const cpumask_t *mask, enum softirq nr)
+{
+    (void)mask;
+    (void)nr;
+}
+
 WEAK void open_softirq(enum softirq nr, void (*fn)(void))
 {
     (void)nr, (void)fn;
