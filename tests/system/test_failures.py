@@ -18,7 +18,7 @@ def dies(name, expected, **options):
     """Boot something that cannot work; the line that says so."""
     append = options.pop("append", "noreboot")
     with Machine(append=append, log=os.path.join(LOGS, f"failure.{name}.log"), **options) as qemu:
-        found = qemu.wait_for(rf"\(XEN\) [^\n]*(?:{expected})[^\n]*\n", 120, raw=True)
+        found = qemu.wait_for(rf"(?i)\(XEN\) [^\n]*(?:{expected})[^\n]*\n", 120, raw=True)
         qemu.settle(2)
         assert qemu.alive() == ("noreboot" in append)
         return found.group(0)
@@ -37,17 +37,17 @@ def contents(path):
 
 
 def test_no_module(built):
-    line = dies("none", r"(?i)no dom0|dom0 kernel|module", modules=[])
-    assert re.search(r"(?i)initrd|module", line), "the line does not say what to give"
+    line = dies("none", r"no dom0|dom0 kernel|module", modules=[])
+    assert re.search(r"initrd|module", line), "the line does not say what to give"
 
 
 def test_no_module_reboots_without_noreboot(built):
-    dies("restart", r"(?i)no dom0|dom0 kernel|module", modules=[], append="")
+    dies("restart", r"no dom0|dom0 kernel|module", modules=[], append="")
 
 
 def test_kernel_that_is_none(built):
     path = file_with("nonsense", b"This is no kernel.\n" * 100000)
-    dies("nonsense", r"(?i)dom0 kernel|not a kernel|neither", modules=[path, DOM0])
+    dies("nonsense", r"dom0 kernel|not a kernel|neither", modules=[path, DOM0])
 
 
 @pytest.mark.parametrize("where", [0.3, 0.9])
@@ -56,37 +56,32 @@ def test_corrupt_kernel(built, where):
     at = int(len(data) * where)
     data[at:at + 4096] = bytes(x ^ 0x5a for x in data[at:at + 4096])
     path = file_with("corrupt", data)
-    dies(f"corrupt.{where}", r"(?i)corrupt|damaged", modules=[path, DOM0])
+    dies(f"corrupt.{where}", r"corrupt|damaged", modules=[path, DOM0])
 
 
 def test_truncated_kernel(built):
     path = file_with("truncated", contents(VMLINUZ)[:3_000_000])
-    dies("truncated", r"(?i)truncated|corrupt", modules=[path, DOM0])
+    dies("truncated", r"truncated|corrupt", modules=[path, DOM0])
 
 
 def test_empty_kernel(built):
     path = file_with("empty", b"\0" * 16)
-    dies("empty", r"(?i)dom0 kernel", modules=[path, DOM0])
+    dies("empty", r"dom0 kernel", modules=[path, DOM0])
 
 
 def test_truncated_initrd(built):
-    """Only dom0's kernel can notice; it says so by hvc0 and panics, and the machine ends."""
     path = file_with("short.img", contents(DOM0)[:5_000_000])
-    with Machine(modules=[VMLINUZ + " console=hvc0 panic=1", path], append="noreboot",
-                 log=os.path.join(LOGS, "failure.initrd.log")) as qemu:
-        qemu.wait_for(r"Initramfs unpacking failed|Kernel panic - not syncing", 120, raw=True)
-        qemu._fatal_from = len(qemu.raw)
-        qemu.wait_for(r"\(XEN\) [^\n]*(?:[Dd]om0|[Dd]omain 0)[^\n]*", 60, raw=True)
+    dies("initrd", r"initrd[^\n]*truncated", modules=[VMLINUZ, path])
 
 
 def test_too_little_memory(built):
-    dies("memory", r"(?i)too little memory|not enough memory|out of memory", mem="64M",
+    dies("memory", r"too little memory|not enough memory|out of memory", mem="64M",
          dom0_mem="")
 
 
 def test_dom0_mem_larger_than_the_machine(built):
-    dies("dom0_mem", r"(?i)memory", mem="1G", dom0_mem="4G")
+    dies("dom0_mem", r"memory", mem="1G", dom0_mem="4G")
 
 
 def test_dom0_mem_too_small_for_its_kernel(built):
-    dies("dom0_mem_small", r"(?i)memory", dom0_mem="16M")
+    dies("dom0_mem_small", r"memory", dom0_mem="16M")

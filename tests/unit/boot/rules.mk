@@ -2,7 +2,7 @@
 # Host tests of the boot room: memory maps, early memory, command line, loaders' data, payloads.
 UNIT_TESTS += build/unit/boot
 BOOT_UNIT_SRCS := hypervisor/boot/cmdline.c hypervisor/boot/bootmem.c hypervisor/boot/decompress.c \
-                  hypervisor/boot/decompress_libs.c $(wildcard hypervisor/boot/unpack_*.c) \
+                  hypervisor/boot/decompress_libs.c hypervisor/boot/initrd.c $(wildcard hypervisor/boot/unpack_*.c) \
                   hypervisor/arch/x86/boot/e820.c \
                   hypervisor/arch/x86/boot/multiboot.c
 

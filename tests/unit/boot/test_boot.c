@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Memory maps, early memory, the command line, what loaders leave, payloads. */
 #include "test.h"
+#include <stdio.h>
 #include <lz4.h>
 #include <lzma.h>
 #include <zlib.h>
@@ -10,6 +11,7 @@
 #include "boot/bootmem.h"
 #include "boot/cmdline.h"
 #include "boot/decompress.h"
+#include "boot/initrd.h"
 #include "ground.h"
 #include "lib/errno.h"
 #include "kernel/console.h"
@@ -376,14 +378,100 @@ static void payloads(void **state)
     free(unpacked);
 }
 
+/* ---- initrds ---- */
+
+static size_t cpio_file(char *at, const char *name, uint32_t size)
+{
+    size_t name_len = strlen(name) + 1, body = (110 + name_len + 3) & ~3ul;
+
+    memset(at, 0, body + size + 3);
+    sprintf(at, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1, 0x81a4, 0, 0, 1, 0,
+            size, 0, 0, 0, 0, (unsigned)name_len, 0);
+    memcpy(at + 110, name, name_len);
+    memset(at + body, 'x', size);
+    return (body + size + 3) & ~3ul;
+}
+
+static size_t cpio_archive(char *at)
+{
+    size_t n = cpio_file(at, "init", 333);
+
+    n += cpio_file(at + n, "etc/a-longer-name", 1);
+    n += cpio_file(at + n, "empty", 0);
+    return n + cpio_file(at + n, "TRAILER!!!", 0);
+}
+
+/* Every prefix in [from, size) is too short. */
+static void all_cuts_are_seen(const char *data, size_t from, size_t size)
+{
+    for (size_t n = from; n < size; n++) {
+        char *copy = malloc(n); /* so that reading beyond it is noticed */
+
+        memcpy(copy, data, n);
+        assert_non_null(initrd_check(copy, n));
+        free(copy);
+    }
+}
+
+static void initrds(void **state)
+{
+    static char data[8192], plain[3000];
+    size_t n, packed;
+
+    (void)state;
+    n = cpio_archive(data);
+    assert_null(initrd_check(data, n));
+    assert_null(initrd_check(data, n + 512)); /* padding */
+    all_cuts_are_seen(data, 6, n - 3);        /* the last three bytes are padding */
+
+    /* Two archives, as with microcode in front; the second packed, incompressible. */
+    for (size_t i = 0; i < sizeof(plain); i++)
+        plain[i] = test_random(256);
+    packed = ZSTD_compress(data + n + 512, sizeof(data) - n - 512, plain, sizeof(plain), 3);
+    assert_null(initrd_check(data, n + 512 + packed));
+    all_cuts_are_seen(data, n + 512 + 5, n + 512 + packed);
+    /* Highly compressible, and an empty frame. */
+    memset(plain, 'y', sizeof(plain));
+    packed = ZSTD_compress(data, sizeof(data), plain, sizeof(plain), 3);
+    assert_null(initrd_check(data, packed));
+    all_cuts_are_seen(data, 5, packed);
+    packed = ZSTD_compress(data, sizeof(data), plain, 0, 3);
+    assert_null(initrd_check(data, packed));
+    /* What is not understood passes; nothing at all does not. */
+    assert_null(initrd_check("\x1f\x8b gzip", 7));
+    assert_non_null(initrd_check("", 0));
+}
+
+static void garbage_in_initrds(void **state)
+{
+    static char data[2048];
+    size_t size = cpio_archive(data);
+
+    (void)state;
+    for (unsigned round = 0; round < 20000; round++) {
+        char *copy = malloc(size);
+
+        memcpy(copy, data, size);
+        for (unsigned i = 0; i < 4; i++)
+            copy[test_random(size)] = "0f8Fx\0"[test_random(6)];
+        initrd_check(copy, size);
+        memcpy(copy, "\x28\xb5\x2f\xfd", 4);
+        for (unsigned i = 4; i < 40; i++)
+            copy[i] = test_random(round & 1 ? 256 : 8);
+        initrd_check(copy, size);
+        free(copy);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(e820_random),     cmocka_unit_test(bootmem_works),
-        cmocka_unit_test(options_are_set), cmocka_unit_test(bad_options_are_named),
-        cmocka_unit_test(lists_and_sizes), cmocka_unit_test(multiboot1),
-        cmocka_unit_test(multiboot2),      cmocka_unit_test(broken_tags_end_the_list),
-        cmocka_unit_test(payloads),
+        cmocka_unit_test(e820_random),        cmocka_unit_test(bootmem_works),
+        cmocka_unit_test(options_are_set),    cmocka_unit_test(bad_options_are_named),
+        cmocka_unit_test(lists_and_sizes),    cmocka_unit_test(multiboot1),
+        cmocka_unit_test(multiboot2),         cmocka_unit_test(broken_tags_end_the_list),
+        cmocka_unit_test(payloads),           cmocka_unit_test(initrds),
+        cmocka_unit_test(garbage_in_initrds),
     };
 
     boot_test_memory = calloc(1, 65536);

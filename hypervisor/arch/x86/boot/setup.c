@@ -21,8 +21,10 @@
 #include "asm/desc.h"
 #include "asm/e820.h"
 #include "asm/extable.h"
+#include "asm/layout.h"
 #include "boot/bootmem.h"
 #include "boot/cmdline.h"
+#include "boot/initrd.h"
 #include "boot/main.h"
 #include "kernel/console.h"
 #include "kernel/serial.h"
@@ -184,7 +186,12 @@ void __init arch_boot_dom0(void)
 {
     const struct boot_module *kernel = &boot_info.modules[0];
     const struct boot_module *initrd = boot_info.nr_modules > 1 ? &boot_info.modules[1] : NULL;
+    const char *err = NULL;
 
+    if (initrd)
+        err = initrd_check((char *)DIRECTMAP_VIRT + initrd->start, initrd->size);
+    if (err)
+        boot_fail("dom0's initrd (the second module) %s", err);
     dom0_construct(kernel, initrd, kernel->cmdline);
     /* It has copies: the modules' whole pages are free memory now. */
     for (unsigned i = 0; i < boot_info.nr_modules; i++) {
