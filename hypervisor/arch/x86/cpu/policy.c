@@ -11,7 +11,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-struct cpu_policy cpu_policies[NR_POLICIES];
+static struct cpu_policy cpu_policies[NR_POLICIES];
 
 /*
  * What a PV guest may see of each word of features (cpufeatureset.h).  Left out is what needs
@@ -47,7 +47,7 @@ static void __init add_leaf(struct cpu_policy *p, uint32_t leaf, uint32_t sublea
 /*
  * The tools unpack a policy and pack it again into as many leaves as they were given: so all
  * that they know of must be there, empty or not (leaf 4: 6, 7: as it says, 0xb: 2, 0xd: 2 and one
- * for each component of the state, and the first of the hypervisor's two ranges).
+ * for each component of the state up to the last, and the first of the hypervisor's two ranges).
  */
 static void __init add_subleaves(struct cpu_policy *p, uint32_t leaf)
 {
@@ -67,9 +67,8 @@ static void __init add_subleaves(struct cpu_policy *p, uint32_t leaf)
     case 0xd:
         add_leaf(p, leaf, 0);
         add_leaf(p, leaf, 1);
-        for (unsigned i = 2; i < 10; i++)
-            if (host_cpu.xcr0_max & (1UL << i))
-                add_leaf(p, leaf, i);
+        for (unsigned i = 2; host_cpu.xcr0_max >> i; i++)
+            add_leaf(p, leaf, i);
         break;
     default:
         add_leaf(p, leaf, XEN_CPUID_NO_SUBLEAF);
@@ -129,6 +128,9 @@ static void __init apply_host_features(struct cpu_policy *p)
             l->b &= host_cpu.features[5];
             l->c &= host_cpu.features[6];
             l->d &= host_cpu.features[9];
+        } else if (l->leaf == 0xd && !l->subleaf) {
+            l->a &= (uint32_t)host_cpu.xcr0_max; /* components, each with a subleaf below */
+            l->d &= host_cpu.xcr0_max >> 32;
         } else if (l->leaf == 0x80000001) {
             l->c &= host_cpu.features[3];
             l->d &= host_cpu.features[2];
