@@ -83,7 +83,8 @@ TEST(mmu_preserve_ad)
 
     WRITE_ONCE(*a, 1); /* sets both */
     CHECK_EQ(mmu_update_one(maddr_of(e) | MMU_PT_UPDATE_PRESERVE_AD,
-                            mfn_of(a) << 12 | PTE_P | PTE_U | PTE_W), 0);
+                            mfn_of(a) << 12 | PTE_P | PTE_U | PTE_W),
+             0);
     CHECK_EQ(READ_ONCE(*e) & (PTE_A | PTE_D), PTE_A | PTE_D);
     CHECK_EQ(mmu_update_one(maddr_of(e), mfn_of(a) << 12 | PTE_P | PTE_U | PTE_W), 0);
     CHECK_EQ(READ_ONCE(*e) & (PTE_A | PTE_D), 0);

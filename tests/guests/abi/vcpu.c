@@ -125,7 +125,9 @@ TEST(vcpu_register_info)
     CHECK_EQ(event_count[port], n + 1);
     CHECK_REFUSED(HC3(vcpu_op, VCPUOP_register_vcpu_info, 0, &r)); /* once only */
     close_port(port);
-    CHECK_EQ(CAUGHT(__asm__ volatile("movb (%0), %%al" ::"r"(SPARE_VA + 4096 * 500) : "al")), VEC_PF);
+    CHECK_EQ(CAUGHT(__asm__ volatile("movb (%0), %%al" ::"r"(SPARE_VA + 4096 * 500)
+                                     : "al")),
+             VEC_PF);
     CHECK_EQ(this_cpu()->cr2, SPARE_VA + 4096 * 500);
 }
 

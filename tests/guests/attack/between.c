@@ -106,8 +106,8 @@ TEST(attack_grant_frames)
 /* Mapping at addresses that are not this guest's to change. */
 TEST(attack_grant_addresses)
 {
-    static const u64 addrs[] = {HYP, 0xffff800000000000, 0x8000000000000000, 0x800000000000, ~0UL,
-                                SPARE_VA + (100UL << 30)};
+    static const u64 addrs[] = {HYP,  0xffff800000000000,      0x8000000000000000, 0x800000000000,
+                                ~0UL, SPARE_VA + (100UL << 30)};
     u64 *page = page_alloc();
     u32 h;
 
@@ -185,8 +185,8 @@ TEST(attack_grant_copies)
     u8 *page = page_alloc();
     static const struct {
         u16 src, dst, len;
-    } spans[] = {{0, 0, 4097}, {4095, 0, 2}, {0, 4095, 2}, {65535, 0, 1}, {0, 65535, 1},
-                 {65535, 65535, 65535}, {4096, 0, 1}, {1, 1, 65535}};
+    } spans[] = {{0, 0, 4097},  {4095, 0, 2},          {0, 4095, 2}, {65535, 0, 1},
+                 {0, 65535, 1}, {65535, 65535, 65535}, {4096, 0, 1}, {1, 1, 65535}};
 
     grant_set_up();
     for (unsigned i = 0; i < ARRAY_SIZE(spans); i++) {
@@ -278,7 +278,8 @@ TEST(attack_grant_many)
     l1 = entry_of(SPARE_VA + (9UL << 21), 1);
     for (unsigned round = 0; round < 4; round++) {
         for (n = 0; n < 512; n++)
-            if (map_at_flags(25, self, SPARE_VA + (9UL << 21) + n * 4096, GNTMAP_host_map, &handles[n]))
+            if (map_at_flags(25, self, SPARE_VA + (9UL << 21) + n * 4096, GNTMAP_host_map,
+                             &handles[n]))
                 break;
         CHECK(n >= 128); /* stock Xen has room for so many in a test guest's first table */
         while (n--)

@@ -28,7 +28,13 @@ struct probe {
     u32 nr, where;
     u64 args[5];
 };
-#define PTR(n, w, ...) {#n, __HYPERVISOR_##n, w, {__VA_ARGS__}}
+#define PTR(n, w, ...)                                                                             \
+    {                                                                                              \
+#n, __HYPERVISOR_##n, w,                                                                   \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
 static const struct probe probes[] = {
     PTR(set_trap_table, 0, 0),
     PTR(mmu_update, 0, 0, 1, 0, DOMID_SELF),
@@ -296,9 +302,9 @@ TEST(attack_privileged_calls)
             long r;
 
             memset(buf, 0, sizeof(buf));
-            buf[0] = cmd | (is_dom0() ? 0UL : nrs[i] == __HYPERVISOR_platform_op
-                                               ? 0x03000000UL << 32
-                                               : 0x15UL << 32);
+            buf[0] = cmd | (is_dom0()                            ? 0UL
+                            : nrs[i] == __HYPERVISOR_platform_op ? 0x03000000UL << 32
+                                                                 : 0x15UL << 32);
             r = hypercall(nrs[i], (u64)buf, 0, 0, 0, 0);
             if (r != -EPERM && r != -EACCES && r != -ENOSYS)
                 fail(__FILE__, __LINE__, "call %u, command %lu gives %ld", nrs[i], cmd, r);
@@ -325,8 +331,10 @@ static void sweep_msrs(u32 from, u32 to, unsigned *readable)
         volatile u64 val = 0;
         u32 lo, hi;
 
-        if (CAUGHT(__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr)); val = lo | (u64)hi << 32) ==
-            NO_TRAP)
+        if (CAUGHT(__asm__ volatile("rdmsr"
+                                    : "=a"(lo), "=d"(hi)
+                                    : "c"(msr));
+                   val = lo | (u64)hi << 32) == NO_TRAP)
             ++*readable;
         if (msr >= 0xc0000100 && msr <= 0xc0000102)
             continue;

@@ -5,13 +5,18 @@
  */
 #include "guest.h"
 
-#define TF 0x100UL
+#define TF  0x100UL
 #define HYP 0xffff830000000000UL
 
 TEST(attack_iret_addresses)
 {
-    static const u64 rips[] = {0x800000000000, 0x8000000000000000, 0xffff7fffffffffff,
-                               0xffff800000000000, HYP, 0xffff82d040200000, ~0UL};
+    static const u64 rips[] = {0x800000000000,
+                               0x8000000000000000,
+                               0xffff7fffffffffff,
+                               0xffff800000000000,
+                               HYP,
+                               0xffff82d040200000,
+                               ~0UL};
     struct frame f;
 
     USER_ASM(&f, "int $0x80");
@@ -45,8 +50,11 @@ TEST(attack_iret_kernel_addresses)
     static const u64 rips[] = {0x800000000000, 0x8000000000000000, HYP, 0xffff800000000000};
 
     for (unsigned i = 0; i < ARRAY_SIZE(rips); i++) {
-        struct frame f = {.rip = rips[i], .cs = FLAT_KERNEL_CS & ~3, .ss = FLAT_KERNEL_SS,
-                          .rflags = 0x202, .rsp = (u64)stacks + STACK_SIZE - 4096};
+        struct frame f = {.rip = rips[i],
+                          .cs = FLAT_KERNEL_CS & ~3,
+                          .ss = FLAT_KERNEL_SS,
+                          .rflags = 0x202,
+                          .rsp = (u64)stacks + STACK_SIZE - 4096};
 
         hooks[VEC_GP] = hooks[VEC_PF] = catch_wrong;
         int vec = CAUGHT(resume_frame(&f));
@@ -185,8 +193,8 @@ TEST(attack_handler_in_hypervisor)
 {
     static struct trap_info t[2];
 
-    t[0] = (struct trap_info){.vector = VEC_BP, .flags = 3, .cs = FLAT_KERNEL_CS,
-                              .address = 0xffff82d040200000};
+    t[0] = (struct trap_info){
+        .vector = VEC_BP, .flags = 3, .cs = FLAT_KERNEL_CS, .address = 0xffff82d040200000};
     if (!HC1(set_trap_table, t))
         CHECK_EQ(CAUGHT(__asm__ volatile("int3")), VEC_PF);
     load_default_traps();
@@ -197,7 +205,8 @@ TEST(attack_handler_selector)
 {
     static struct trap_info t[2];
 
-    t[0] = (struct trap_info){.vector = VEC_UD, .cs = 0xe008, .address = (u64)trap_entries + 6 * 32};
+    t[0] =
+        (struct trap_info){.vector = VEC_UD, .cs = 0xe008, .address = (u64)trap_entries + 6 * 32};
     if (!HC1(set_trap_table, t))
         CHECK_EQ(CAUGHT(__asm__ volatile("ud2")), VEC_UD);
     t[0].cs = 0xe010;
@@ -209,8 +218,15 @@ TEST(attack_handler_selector)
 /* Stacks that are refused, or end the guest only when they are used: here just the call. */
 TEST(attack_kernel_stack_values)
 {
-    static const u64 sps[] = {0xffff800000000008, HYP, 0xffff880000000000, 0xffff880000000040,
-                              0x800000000000, 0x8000000000000000, 0, 8, ~0UL};
+    static const u64 sps[] = {0xffff800000000008,
+                              HYP,
+                              0xffff880000000000,
+                              0xffff880000000040,
+                              0x800000000000,
+                              0x8000000000000000,
+                              0,
+                              8,
+                              ~0UL};
 
     for (unsigned i = 0; i < ARRAY_SIZE(sps); i++)
         HC2(stack_switch, 0xe010, sps[i]);
@@ -293,7 +309,8 @@ TEST(attack_mov_ss)
     *(u16 *)USER_DATA = FLAT_USER_SS;
     REQUIRE_EQ(HC2(set_debugreg, 0, USER_DATA), 0);
     for (unsigned i = 0; i < 4; i++) {
-        REQUIRE_EQ(HC2(set_debugreg, 7, 0x2 | 3UL << 16 | 1UL << 18), 0); /* read or write, 2 bytes */
+        REQUIRE_EQ(HC2(set_debugreg, 7, 0x2 | 3UL << 16 | 1UL << 18),
+                   0); /* read or write, 2 bytes */
         if (i == 0)
             USER_ASM(&f, "mov 0x410000, %ss; syscall; ud2");
         else if (i == 1)
@@ -319,7 +336,8 @@ TEST(attack_mov_ss)
 
 TEST(attack_debug_registers)
 {
-    static const u64 hyp[] = {0xffff800000000000, HYP, 0xffff82d040200000, 0xffff87ffffffffff,
+    static const u64 hyp[] = {0xffff800000000000, HYP,
+                              0xffff82d040200000, 0xffff87ffffffffff,
                               0x8000000000000000, 0x800000000000};
     u64 v;
 
@@ -330,7 +348,7 @@ TEST(attack_debug_registers)
     HC2(set_debugreg, 0, 0xffff880000000000);
     HC2(set_debugreg, 0, 0);
     CHECK_REFUSED(HC2(set_debugreg, 7, 0x2 | 2UL << 16)); /* I/O */
-    HC2(set_debugreg, 7, 0x2 | 1UL << 18); /* execution of two bytes: undefined */
+    HC2(set_debugreg, 7, 0x2 | 1UL << 18);                /* execution of two bytes: undefined */
     /* General detect would make the hypervisor's own accesses trap. */
     HC2(set_debugreg, 7, 0x2400);
     v = HC1(get_debugreg, 7);
@@ -361,7 +379,8 @@ TEST(attack_breakpoints_on_arguments)
     u32 done = 0;
 
     hooks[VEC_DB] = ignore_debug;
-    u[0] = u[1] = (struct mmu_update){maddr_of(entry_of((u64)page, 1)), mfn_of(page) << 12 | PTE_RW_};
+    u[0] = u[1] =
+        (struct mmu_update){maddr_of(entry_of((u64)page, 1)), mfn_of(page) << 12 | PTE_RW_};
     REQUIRE_EQ(HC2(set_debugreg, 0, u), 0);
     REQUIRE_EQ(HC2(set_debugreg, 1, kernel_stack_of(0) - 8), 0);
     /* read or write, 8 bytes each */
@@ -382,8 +401,8 @@ TEST(attack_breakpoints_on_arguments)
 
 /* --- descriptors --- */
 
-#define DESC_DATA     0x00cff3000000ffffUL
-#define DESC_CODE64   0x00affb000000ffffUL
+#define DESC_DATA      0x00cff3000000ffffUL
+#define DESC_CODE64    0x00affb000000ffffUL
 #define SYS(type, dpl) (0x0000800000000000UL | (u64)(type) << 40 | (u64)(dpl) << 45)
 
 /* Gates and system segments, with the hypervisor's code as their target. */
@@ -479,8 +498,13 @@ TEST(attack_ldt)
         set_rw(ldt);
     }
     /* At addresses that are the hypervisor's, or nobody's. */
-    static const u64 bases[] = {HYP, 0xffff800000000000, 0xffff820000000000, 0x8000000000000000,
-                                0x7ffffffff000, 0xfffffffffffff000, 0xffff7ffffffff000};
+    static const u64 bases[] = {HYP,
+                                0xffff800000000000,
+                                0xffff820000000000,
+                                0x8000000000000000,
+                                0x7ffffffff000,
+                                0xfffffffffffff000,
+                                0xffff7ffffffff000};
     for (unsigned i = 0; i < ARRAY_SIZE(bases); i++)
         if (!mmuext2(MMUEXT_SET_LDT, bases[i], 8192)) {
             for (u32 sel = 7; sel < 0x10000; sel += 0x1000)

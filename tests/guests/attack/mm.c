@@ -45,12 +45,16 @@ TEST(attack_map_all_frames)
     u64 max = HC2(memory_op, XENMEM_maximum_ram_page, 0), own_shared = boot_info.shared_info >> 12;
     void *page = page_alloc();
     unsigned bad = 0;
+    xen_pfn_t grant_frame = 0; /* the first: shared with us, as is the shared info */
+    struct gnttab_setup_table setup = {.dom = DOMID_SELF, .nr_frames = 1};
 
+    set_xen_guest_handle(setup.frame_list, &grant_frame);
+    CHECK_EQ(HC3(grant_table_op, GNTTABOP_setup_table, &setup, 1), 0);
     if (is_dom0())
         not_on_stock("lets dom0 map some pages of its own");
     read_map();
     for (u64 mfn = 0; mfn <= max && bad < 10; mfn++) {
-        if (may_map(mfn) || mfn == own_shared)
+        if (may_map(mfn) || mfn == own_shared || mfn == grant_frame)
             continue;
         for (unsigned rw = 0; rw < 2; rw++)
             if (!HC3(update_va_mapping, page, mfn << 12 | (rw ? PTE_RW_ : PTE_RO_), 0)) {
@@ -203,7 +207,8 @@ TEST(attack_large_pages)
     l2e = entry_of(SPARE_VA, 2) + 7;
     l3e = entry_of(SPARE_VA, 3) + 7;
     CHECK_REFUSED(mmu_update_one(maddr_of(l2e), PTE_TAB | PTE_PSE));
-    CHECK_REFUSED(mmu_update_one(maddr_of(l2e), (mfn_of(stacks) & ~511UL) << 12 | PTE_TAB | PTE_PSE));
+    CHECK_REFUSED(
+        mmu_update_one(maddr_of(l2e), (mfn_of(stacks) & ~511UL) << 12 | PTE_TAB | PTE_PSE));
     CHECK_REFUSED(mmu_update_one(maddr_of(l3e), PTE_TAB | PTE_PSE));
     CHECK_EQ(*l2e, 0);
     CHECK_EQ(*l3e, 0);
@@ -254,8 +259,8 @@ TEST(attack_foreign_owners)
         CHECK_REFUSED(in_domain(MMUEXT_PIN_L1_TABLE, doms[i], mfn_of(page)));
         CHECK_REFUSED(in_domain(MMUEXT_PIN_L4_TABLE, doms[i], root_mfn()));
         CHECK_REFUSED(HC4(mmu_update, &u, 1, 0, doms[i]));
-        CHECK_REFUSED(HC4(update_va_mapping_otherdomain, page, mfn_of(page) << 12 | PTE_RW_, 0,
-                          doms[i]));
+        CHECK_REFUSED(
+            HC4(update_va_mapping_otherdomain, page, mfn_of(page) << 12 | PTE_RW_, 0, doms[i]));
     }
     /* Upper half: whose page tables. */
     struct mmu_update u = {maddr_of(entry_of((u64)page, 1)), mfn_of(page) << 12 | PTE_RW_};
@@ -269,7 +274,8 @@ TEST(attack_many_references)
     u64 *l1 = table_alloc(), *l2 = table_alloc(), *page = page_alloc();
 
     for (unsigned i = 0; i < 512; i++)
-        REQUIRE_EQ(mmu_update_one(maddr_of(entry_of((u64)page, 1)), mfn_of(page) << 12 | PTE_RW_), 0);
+        REQUIRE_EQ(mmu_update_one(maddr_of(entry_of((u64)page, 1)), mfn_of(page) << 12 | PTE_RW_),
+                   0);
     REQUIRE_EQ(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(l1)), 0);
     for (unsigned i = 0; i < 512; i++)
         REQUIRE_EQ(mmu_update_one(maddr_of(l1 + i), mfn_of(page) << 12 | PTE_RW_), 0);
@@ -419,12 +425,14 @@ static void update_entries(unsigned long unused)
     (void)unused;
     while (!stop)
         for (unsigned i = 0; i < 16; i++) {
-            mmu_update_one(maddr_of(shared_l1 + i), mfn_of(window) << 12 | (i & 1 ? PTE_RO_ : PTE_RW_));
+            mmu_update_one(maddr_of(shared_l1 + i),
+                           mfn_of(window) << 12 | (i & 1 ? PTE_RO_ : PTE_RW_));
             mmu_update_one(maddr_of(shared_l1 + i), 0);
         }
 }
 
-/* Both update the same entries, one by hypercall, the other by stores; counts must come out even. */
+/* Both update the same entries, one by hypercall, the other by stores; counts must come out even.
+ */
 TEST(attack_race_same_entries)
 {
     u64 end, *check = page_alloc();

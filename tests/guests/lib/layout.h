@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Numbers that assembly and C share. */
 #pragma once
-#define VIRT_BASE  0xffffffff80000000
-#define INIT_P2M   0x8000000000
-#define STACK_SIZE 0x8000 /* a vcpu's, and its alignment; the lower half is for entries from user  \
-                           */
+#define VIRT_BASE 0xffffffff80000000
+#define INIT_P2M  0x8000000000
+#define STACK_SIZE                                                                                 \
+    0x8000 /* a vcpu's, and its alignment; the lower half is for entries from user                 \
+            */
 #define VEC_EVENT     256
 #define VEC_SYSCALL   257
 #define VEC_SYSCALL32 258

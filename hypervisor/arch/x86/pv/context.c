@@ -336,8 +336,9 @@ int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     struct domain *d = v->domain;
     int ret;
 
-    if (!context_ok(c) || pv_set_kernel_stack(v, c->kernel_ss, c->kernel_sp))
+    if (!context_ok(c))
         return -EINVAL;
+    pv_set_kernel_stack(v, c->kernel_ss, c->kernel_sp);
     set_registers(v, c);
     if (!v->is_initialised)
         for (unsigned i = 0; i < 8; i++)

@@ -22,7 +22,7 @@ extern const struct patch_site __patch_sites_start[], __patch_sites_end[];
 
 #define SMAP_SITE(kind)                                                                            \
     "771: .byte 0x0f, 0x1f, 0x00\n\t"                                                              \
-    ".pushsection .patch_sites, \"a\"\n\t"                                                          \
+    ".pushsection .patch_sites, \"a\"\n\t"                                                         \
     ".balign 4\n\t"                                                                                \
     ".long 771b - ., " #kind "\n\t"                                                                \
     ".popsection\n\t"

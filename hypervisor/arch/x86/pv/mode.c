@@ -48,24 +48,33 @@ long do_iret(void)
         regs->rcx = f.rcx;
     }
     v->info->evtchn_upcall_mask = !(f.rflags & X86_EFLAGS_IF);
-    v->arch.pv.async &= ~(unsigned long)(PVA_NMI_MASKED | PVA_MCE_MASKED);
+    if (unlikely(v->arch.pv.async)) /* others set bits of it */
+        __atomic_fetch_and(&v->arch.pv.async, ~(unsigned long)(PVA_NMI_MASKED | PVA_MCE_MASKED),
+                           __ATOMIC_SEQ_CST);
     return f.rax;
 }
 
-int pv_set_kernel_stack(struct vcpu *v, unsigned long ss, unsigned long sp)
+/* Not canonical, so that a frame cannot be written there: for stacks that must not be used. */
+#define NO_STACK 0x8000000000000000UL
+
+/*
+ * Frames are written below sp without a further check (entry.S), so all of it must lie outside the
+ * hypervisor.  A stack that does not is taken, as one that is not mapped would be, and ends the
+ * guest when it is needed.
+ */
+void pv_set_kernel_stack(struct vcpu *v, unsigned long ss, unsigned long sp)
 {
-    /* Frames are written below sp without a further check (entry.S): all of it must be outside. */
     if (!is_canonical(sp) || (sp - 128 < DIRECTMAP_VIRT_END && sp > M2P_RO_VIRT))
-        return -EINVAL;
+        sp = NO_STACK;
     v->arch.pv.kernel_ss = pv_fixup_selector(ss);
     v->arch.pv.kernel_sp = sp & ~15UL;
-    return 0;
 }
 
 /* stack_switch: the stack on which guest user enters guest kernel. */
 long do_stack_switch(unsigned long ss, unsigned long sp)
 {
-    return pv_set_kernel_stack(current, ss, sp);
+    pv_set_kernel_stack(current, ss, sp);
+    return 0;
 }
 
 /* set_segment_base (xen-x86_64.h, SEGBASE_*) */

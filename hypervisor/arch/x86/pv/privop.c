@@ -96,8 +96,9 @@ static bool io_privileged(const struct vcpu *v, const struct cpu_user_regs *regs
     return !(bits & (((1u << bytes) - 1) << (port & 7)));
 }
 
-bool pv_port_allowed(const struct vcpu *v, const struct cpu_user_regs *regs, unsigned port,
-                     unsigned bytes)
+/* May the guest use ports [port, port + bytes)? */
+static bool pv_port_allowed(const struct vcpu *v, const struct cpu_user_regs *regs, unsigned port,
+                            unsigned bytes)
 {
     return port + bytes <= 0x10000 && io_privileged(v, regs, port, bytes) &&
            rangeset_contains_range(v->domain->ioports, port, port + bytes - 1);

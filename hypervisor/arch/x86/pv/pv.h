@@ -49,9 +49,6 @@ bool pv_callback_ok(unsigned long addr); /* canonical, outside the hypervisor */
 bool pv_emulate_privileged_op(struct cpu_user_regs *regs);
 /* #UD: the forced-emulation prefix.  True: done. */
 bool pv_emulate_invalid_op(struct cpu_user_regs *regs);
-/* #GP by IN/OUT.. is part of the above; may the guest use ports [port, port + bytes)? */
-bool pv_port_allowed(const struct vcpu *v, const struct cpu_user_regs *regs, unsigned port,
-                     unsigned bytes);
 
 /* --- hypercall_page.c --- */
 void pv_write_hypercall_page(void *page);
@@ -73,8 +70,8 @@ void dom0_construct(const struct boot_module *kernel, const struct boot_module *
                     const char *cmdline);
 
 /* --- mode.c --- */
-/* The stack of stack_switch; -EINVAL if frames on it could reach the hypervisor. */
-int pv_set_kernel_stack(struct vcpu *v, unsigned long ss, unsigned long sp);
+/* The stack of stack_switch; one that could reach the hypervisor ends the guest when it is used. */
+void pv_set_kernel_stack(struct vcpu *v, unsigned long ss, unsigned long sp);
 
 /* --- smap.c --- */
 /* The fault is an emulator's misreading of SMAP: the guest may try again.  Interrupts off. */

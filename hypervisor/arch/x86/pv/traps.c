@@ -3,6 +3,7 @@
  * Exceptions: ours stop the machine unless a fix-up was registered; a PV guest's are emulated,
  * repaired behind its back, or handed to its kernel.  And what happens on the way back to a guest.
  */
+#include "arch/x86/cpu/smp.h"
 #include "arch/x86/mm/mm.h"
 #include "asm/cpufeature.h"
 #include "asm/extable.h"
@@ -32,10 +33,10 @@ enum {
 #define X86_EFLAGS_TF 0x100
 
 static const char *const exception_names[] = {
-    "divide error",   "debug",        "NMI",          "breakpoint",        "overflow",
-    "bounds",         "invalid opcode", "no FPU",     "double fault",      "coprocessor overrun",
-    "invalid TSS",    "no segment",   "stack fault",  "general protection", "page fault",
-    "reserved",       "FPU error",    "alignment",    "machine check",     "SIMD error"};
+    "divide error", "debug",          "NMI",         "breakpoint",         "overflow",
+    "bounds",       "invalid opcode", "no FPU",      "double fault",       "coprocessor overrun",
+    "invalid TSS",  "no segment",     "stack fault", "general protection", "page fault",
+    "reserved",     "FPU error",      "alignment",   "machine check",      "SIMD error"};
 
 /* A fault in the hypervisor itself. */
 static void hypervisor_exception(struct cpu_user_regs *regs, unsigned vec)
@@ -44,7 +45,8 @@ static void hypervisor_exception(struct cpu_user_regs *regs, unsigned vec)
 
     switch (vec) {
     case VEC_NMI:
-        return; /* another CPU's panic, or a stray one: nothing to do */
+        smp_nmi(regs);
+        return;
     case VEC_DB:
         /* A guest's breakpoint that hit while MOV SS held it back, or single step into SYSCALL. */
         regs->rflags &= ~(uint64_t)X86_EFLAGS_TF;
@@ -89,8 +91,8 @@ static void guest_page_fault(struct cpu_user_regs *regs)
     if (unlikely(addr - PERDOMAIN_VIRT < (1UL << 39)) && !(error & PFEC_PRESENT) &&
         pv_map_ldt_page(v, addr - PERDOMAIN_VIRT, regs))
         return;
-    if ((error & (PFEC_PRESENT | PFEC_WRITE)) == (PFEC_PRESENT | PFEC_WRITE) &&
-        in_kernel_mode(v) && mm_try_ptwr_fault(v, addr, regs))
+    if ((error & (PFEC_PRESENT | PFEC_WRITE)) == (PFEC_PRESENT | PFEC_WRITE) && in_kernel_mode(v) &&
+        mm_try_ptwr_fault(v, addr, regs))
         return;
     pv_inject_page_fault(regs, addr, error);
 }
@@ -146,6 +148,7 @@ static void guest_exception(struct cpu_user_regs *regs, unsigned vec)
         guest_page_fault(regs);
         return;
     case VEC_NMI:
+        smp_nmi(regs);
         return;
     case VEC_DB:
         guest_debug(regs);
@@ -168,8 +171,7 @@ static void guest_exception(struct cpu_user_regs *regs, unsigned vec)
         break;
     case VEC_GP:
         local_irq_enable();
-        if (guest_software_interrupt(regs) ||
-            (!regs->error_code && pv_emulate_privileged_op(regs)))
+        if (guest_software_interrupt(regs) || (!regs->error_code && pv_emulate_privileged_op(regs)))
             return;
         break;
     default:
@@ -197,7 +199,8 @@ static bool deliver_async(struct vcpu *v, struct cpu_user_regs *regs)
 
     if ((pv->async & (PVA_NMI_PENDING | PVA_NMI_MASKED)) == PVA_NMI_PENDING &&
         pv->trap_table[VEC_NMI].address) {
-        pv->async = (pv->async & ~(unsigned long)PVA_NMI_PENDING) | PVA_NMI_MASKED;
+        __atomic_fetch_or(&pv->async, PVA_NMI_MASKED, __ATOMIC_SEQ_CST);
+        __atomic_fetch_and(&pv->async, ~(unsigned long)PVA_NMI_PENDING, __ATOMIC_SEQ_CST);
         pv_inject_exception(regs, VEC_NMI, 0);
         return true;
     }
