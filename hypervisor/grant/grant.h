@@ -6,8 +6,6 @@
 
 struct domain;
 
-/* Prints state for the debug key. */
-void grant_dump(struct domain *d);
 /* The nth shared frame of d's table, grown to hold it (XENMEM_acquire_resource, add_to_physmap). */
 int grant_get_frame(struct domain *d, unsigned idx, mfn_t *mfn);
 /* The same for status words; -EINVAL while the table is not of version 2. */
@@ -15,5 +13,3 @@ int grant_get_status_frame(struct domain *d, unsigned idx, mfn_t *mfn);
 /* How many of them d may have at most (the size of the resource). */
 unsigned grant_max_frames(struct domain *d);
 unsigned grant_max_status_frames(struct domain *d);
-/* For creation: -1 is the default of the command line. */
-int grant_set_limits(struct domain *d, int max_grant_frames, int max_maptrack_frames);

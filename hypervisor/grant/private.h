@@ -74,8 +74,6 @@ struct grant_table {
 };
 
 /* table.c */
-/* Entries of t in its present version. */
-uint32_t grant_entries(const struct grant_table *t);
 /* t's entry ref, locked, or NULL: no such. */
 struct active *grant_lock_entry(struct grant_table *t, uint32_t ref);
 

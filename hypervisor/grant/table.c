@@ -38,7 +38,8 @@ static uint32_t entries_of(const struct grant_table *t, unsigned version)
     return READ_ONCE(t->nr_frames) * (version == 2 ? ENTRIES_V2 : ENTRIES_V1);
 }
 
-uint32_t grant_entries(const struct grant_table *t)
+/* Entries of t in its present version. */
+static uint32_t grant_entries(const struct grant_table *t)
 {
     return entries_of(t, READ_ONCE(t->version));
 }
@@ -420,7 +421,8 @@ long gnttabop_set_version(struct call *c, struct gnttab_set_version *arg)
 
 /* --- life of a domain --- */
 
-int grant_set_limits(struct domain *d, int max_grant_frames, int max_maptrack_frames)
+/* For creation: -1 is the default of the command line. */
+static int grant_set_limits(struct domain *d, int max_grant_frames, int max_maptrack_frames)
 {
     struct grant_table *t = d->grant;
     unsigned frames = max_grant_frames < 0 ? opt_gnttab_max_frames : (unsigned)max_grant_frames;
@@ -492,7 +494,7 @@ static void grant_domain_free(struct domain *d)
 
 /* --- debug key --- */
 
-void grant_dump(struct domain *d)
+static void grant_dump(struct domain *d)
 {
     struct grant_table *t = d->grant;
 

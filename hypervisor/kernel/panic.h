@@ -16,7 +16,7 @@ void dump_backtrace(const struct cpu_user_regs *regs);
 /* For arch_stop_other_cpus(): on each CPU being stopped, interrupted at regs; before it halts.
  * Shows what it did, if this is a panic.  Any context. */
 void panic_stopped_cpu(const struct cpu_user_regs *regs);
-bool panic_active(void); /* some CPU has panicked */
+bool panic_active(void);  /* some CPU has panicked */
 extern bool opt_noreboot; /* noreboot: a panic halts, and does not reboot */
 
 #define BUG() panic("BUG at %s:%d", __FILE__, __LINE__)

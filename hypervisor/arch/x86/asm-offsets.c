@@ -43,7 +43,8 @@ void asm_offsets(void)
     OFFSET(VCPU_syscall_callback, vcpu, arch.pv.syscall_callback);
     OFFSET(VCPU_trap_table, vcpu, arch.pv.trap_table);
     OFFSET(VCPU_cr2, vcpu, arch.pv.ctrlreg[2]);
-    DEFINE(TRAP_INFO_PF_address, 14 * sizeof(struct trap_info) + offsetof(struct trap_info, address));
+    DEFINE(TRAP_INFO_PF_address,
+           14 * sizeof(struct trap_info) + offsetof(struct trap_info, address));
     DEFINE(TRAP_INFO_PF_flags, 14 * sizeof(struct trap_info) + offsetof(struct trap_info, flags));
     OFFSET(VCPUINFO_cr2, vcpu_info, arch.cr2);
     OFFSET(VCPU_async, vcpu, arch.pv.async);

@@ -46,7 +46,6 @@
 #define APIC_ICR_ALL_BUT_SELF 0xc0000
 
 extern bool x2apic_enabled;
-extern maddr_t apic_phys_base;              /* 0xfee00000 unless firmware moved it */
 extern uint32_t x86_cpu_to_apicid[NR_CPUS]; /* BAD_APIC_ID: no such CPU */
 extern uint32_t x86_cpu_to_acpiid[NR_CPUS];
 #define BAD_APIC_ID (~0u)

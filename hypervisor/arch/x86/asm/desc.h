@@ -34,16 +34,11 @@ struct idt_entry {
     uint16_t offset_mid;
     uint32_t offset_high, reserved;
 };
-extern struct idt_entry idt[256];
 
 struct desc_ptr {
     uint16_t limit;
     uint64_t base;
 } __packed;
-
-/* An interrupt gate (interrupts off on entry) of the given privilege; IST_* of asm/cpu.h. */
-void set_intr_gate_dpl(unsigned vec, unsigned long handler, unsigned dpl, unsigned ist);
-void set_intr_gate(unsigned vec, unsigned long handler);
 
 /* This CPU's own GDT (the idle vcpu's). */
 void load_idle_gdt(void);

@@ -18,7 +18,7 @@
 #include "mm/mm.h"
 
 bool x2apic_enabled;
-maddr_t apic_phys_base = 0xfee00000;
+static maddr_t apic_phys_base = 0xfee00000; /* unless firmware moved it */
 static volatile char *apic_regs;
 
 uint32_t apic_read(unsigned reg)

@@ -10,7 +10,7 @@
 
 DEFINE_PER_CPU(struct gdt_page, gdt_page);
 DEFINE_PER_CPU(struct tss, tss);
-struct idt_entry idt[256] __aligned(4096);
+static struct idt_entry idt[256] __aligned(4096);
 
 extern const unsigned long exception_entry_table[32], irq_entry_table[256 - 32];
 
@@ -21,7 +21,8 @@ extern const unsigned long exception_entry_table[32], irq_entry_table[256 - 32];
 #define SYSTEM_TSS     9
 #define GATE_INTERRUPT 0x8e
 
-void set_intr_gate_dpl(unsigned vec, unsigned long handler, unsigned dpl, unsigned ist)
+/* An interrupt gate (interrupts off on entry) of the given privilege; IST_* of asm/cpu.h. */
+static void set_intr_gate_dpl(unsigned vec, unsigned long handler, unsigned dpl, unsigned ist)
 {
     idt[vec] = (struct idt_entry){
         .offset_low = handler,
@@ -33,7 +34,7 @@ void set_intr_gate_dpl(unsigned vec, unsigned long handler, unsigned dpl, unsign
     };
 }
 
-void set_intr_gate(unsigned vec, unsigned long handler)
+static void set_intr_gate(unsigned vec, unsigned long handler)
 {
     set_intr_gate_dpl(vec, handler, 0, IST_NONE);
 }

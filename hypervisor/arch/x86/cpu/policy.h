@@ -24,7 +24,6 @@ struct cpu_policy {
 };
 
 enum policy_kind { POLICY_RAW, POLICY_HOST, POLICY_PV_MAX, POLICY_PV_DEFAULT, NR_POLICIES };
-extern struct cpu_policy cpu_policies[NR_POLICIES];
 
 /* Boot CPU, once features are known. */
 void cpu_policy_init(void);

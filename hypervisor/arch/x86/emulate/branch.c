@@ -2,7 +2,8 @@
 /* Conditions, near branches, and the instructions that do nothing. */
 #include "private.h"
 
-bool emul_condition(uint64_t flags, unsigned int cond)
+/* cond: the low four bits of Jcc. */
+static bool emul_condition(uint64_t flags, unsigned int cond)
 {
     bool sf_ne_of = !(flags & FL_SF) != !(flags & FL_OF), res;
 

@@ -187,7 +187,6 @@ static inline void set_flags(struct emul_state *s, uint64_t mask, uint64_t val)
 uint64_t emul_flags_szp(uint64_t res, unsigned int bytes);
 uint64_t emul_add(struct emul_state *s, uint64_t a, uint64_t b, bool carry, unsigned int bytes);
 uint64_t emul_sub(struct emul_state *s, uint64_t a, uint64_t b, bool borrow, unsigned int bytes);
-bool emul_condition(uint64_t flags, unsigned int cond); /* branch.c; the low four bits of Jcc */
 
 /* ---- exec functions, one file a group ---- */
 #define EXEC(name) emul_op_##name

@@ -69,7 +69,8 @@ static void release_old_vector(struct irq_desc *desc)
     desc->old_vector = 0;
 }
 
-int irq_start(struct irq_desc *desc, unsigned cpu)
+/* Gives it a vector: 0 or -ENOSPC.  desc->lock held. */
+static int irq_start(struct irq_desc *desc, unsigned cpu)
 {
     int vector;
 
@@ -95,7 +96,7 @@ void irq_stop(struct irq_desc *desc)
     desc->vector = 0;
 }
 
-void irq_retarget(struct irq_desc *desc, unsigned cpu)
+static void irq_retarget(struct irq_desc *desc, unsigned cpu)
 {
     int vector;
 

@@ -58,10 +58,8 @@ extern struct irq_desc *irq_descs; /* [nr_irqs]; the first nr_gsis are the IO-AP
 extern unsigned nr_irqs;
 #define NR_MSI_IRQS 1024
 
-/* irq.c, desc->lock held */
-int irq_start(struct irq_desc *desc, unsigned cpu); /* gives it a vector; 0 or -ENOSPC */
-void irq_stop(struct irq_desc *desc);               /* masks it and takes the vector back */
-void irq_retarget(struct irq_desc *desc, unsigned cpu);
+/* irq.c, desc->lock held: masks it and takes the vector back. */
+void irq_stop(struct irq_desc *desc);
 
 /* vectors.c.  Each CPU has its own 206. */
 DECLARE_PER_CPU(uint16_t[256], vector_irq); /* irq + 1; 0: free */

@@ -78,5 +78,3 @@ void apic_timer_cpu_init(void);
 
 /* rtc.c: seconds since 1970 by the CMOS clock; 0 if there is none or it makes no sense. */
 uint64_t rtc_read(void);
-/* Days since 1970-01-01 of a date in the Gregorian calendar; month and day from 1. */
-int64_t days_from_date(int year, unsigned month, unsigned day);

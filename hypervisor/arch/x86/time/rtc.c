@@ -51,7 +51,8 @@ static unsigned from_bcd(uint8_t v)
     return (v >> 4) * 10 + (v & 15);
 }
 
-int64_t days_from_date(int year, unsigned month, unsigned day)
+/* Since 1970-01-01, in the Gregorian calendar; month and day from 1. */
+static int64_t days_from_date(int year, unsigned month, unsigned day)
 {
     static const uint16_t before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     int leap = (!(year % 4) && year % 100) || !(year % 400);
