@@ -4,6 +4,8 @@
 #: make menuconfig        what to build: changes .config
 #: make defconfig         .config: everything; also tiny_defconfig, debug_defconfig (configs/)
 #: make tiny              the tiny configuration beside the other, in build/tiny; sizes of both
+#: make test              all that is tested, as ./test does
+#: make bench             the same work on bare Linux, stock Xen and Hospes, counted in instructions
 #: make unit              host unit tests under ASan and UBSan
 #: make check             headers, sizes, names, format, generated documents
 #: make format            clang-format over all of it
@@ -117,10 +119,17 @@ doc-check:
 check: format-check header-check
 	@echo "  CHECK all well"
 
+bench:
+	$(Q)bench/run
+
+test:
+	$(Q)./test
+
 help:
 	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
 
 clean:
 	rm -rf $(O) build/tiny build/unit build/autoconf.h build/config.mk
 
-.PHONY: all unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
+# `test` is a file, too.
+.PHONY: all bench test unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
