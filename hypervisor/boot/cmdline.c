@@ -82,7 +82,7 @@ static void complain(const char *word, const char *why)
 void cmdline_report(void)
 {
     for (unsigned i = 0; i < nr_complaints; i++)
-        printk(KERN_WARN "Command line: '%s': %s\n", complaints[i].word, complaints[i].why);
+        printk(KERN_WARN "Option ignored: '%s': %s\n", complaints[i].word, complaints[i].why);
     nr_complaints = 0;
 }
 
