@@ -95,22 +95,25 @@ def built():
     """The images, and what tests add to them: an archive to go behind dom0's image."""
     os.makedirs(LOGS, exist_ok=True)
     subprocess.run([os.path.join(build.HERE, "build.py")], check=True)
-    tiny = os.path.join(LOGS, "tiny")
+    # Two lines of tests run side by side, each with files of its own.
+    tiny = os.path.join(LOGS, f"tiny.{os.getpid()}")
     subprocess.run(["gcc", "-fno-pic", "-static", "-no-pie", "-nostdlib", "-o", tiny,
                     "-Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments",
                     "-Wl,-T," + os.path.join(HERE, "tiny.lds"), os.path.join(HERE, "tiny.S")],
                    check=True)
     image = build.Image()
     image.add_file("boot/tiny", tiny)
+    os.unlink(tiny)
     # The same kernel, unpacked beforehand: an emulated xz costs each create five seconds.
     image.add_file("boot/vmlinux", os.path.join(build.OUT, "vmlinux"))
     image.add("etc/xen/tiny.cfg", b'type = "pv"\nkernel = "/boot/tiny"\nmemory = 32\n')
     image.add("etc/xen/linux.cfg", b'type = "pv"\nkernel = "/boot/vmlinux"\n'
               b'ramdisk = "/boot/guest.img"\nextra = "console=hvc0 quiet"\nmemory = 128\n')
-    path = os.path.join(LOGS, "extra.img")
+    path = os.path.join(LOGS, f"extra.{os.getpid()}.img")
     with open(path, "wb") as file:
         image.write(file)
-    return path
+    yield path
+    os.unlink(path)
 
 
 @pytest.fixture(scope="session")

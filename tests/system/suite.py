@@ -5,6 +5,7 @@ two lines side by side, since a virtual machine seldom keeps more than one CPU o
     ./test                 all of it
     ./test build unit      only these stages (build, checks, unit, system)
 """
+import fcntl
 import os
 import re
 import subprocess
@@ -147,8 +148,15 @@ def main():
     unknown = [name for name in wanted if name not in STAGES]
     if unknown:
         raise SystemExit(f"./test knows no stage {unknown[0]}; it has {', '.join(STAGES)}")
-    for name in wanted:
-        STAGES[name]()
+    os.makedirs(LOGS, exist_ok=True)
+    with open(os.path.join(LOGS, "lock"), "w") as turn:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another ./test is running in this tree: waiting for it")
+            fcntl.flock(turn, fcntl.LOCK_EX)
+        for name in wanted:
+            STAGES[name]()
     if broken:
         print("failed: " + "; ".join(broken))
     print(f"{passed} passed, {failed} failed")
