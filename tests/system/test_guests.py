@@ -97,10 +97,11 @@ def test_guest(runs, image, name):
 
 @pytest.mark.parametrize("name", names("DEATH"))
 def test_death(runs, name):
-    """The guest dies of it, and of nothing else; it alone."""
+    """The guest dies of it, it alone; or it was refused what it wanted (and says PASS)."""
     text = runs.run("guest", "dying", name, 60)
     assert f"TEST {name}: DYING" in text, "the guest did not come so far"
-    assert "GUEST done" not in text, "it lives:\n" + complaints(text, name)
+    if f"TEST {name}: PASS" not in text:
+        assert "GUEST done" not in text, "it lives:\n" + complaints(text, name)
     assert runs.stable.get().sh("echo well") == "well"
 
 
