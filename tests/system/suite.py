@@ -92,6 +92,23 @@ def unit():
         step("unit tests", ["make", "-k", "unit"], cmocka_counts)
 
 
+def second_try(number, names):
+    """
+    A few failures of a line are tried once more, each by itself: machines of an emulator on a busy
+    host do stop now and then (README, docs/limits.md).  What passes only now is counted, and
+    named, so that nobody takes it for well.  Returns how many failed again.
+    """
+    bad = []
+    for name in names:
+        env = dict(os.environ, SUITE_LINE=str(number))
+        if subprocess.run(PYTEST + [name], cwd=TOP, env=env, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode:
+            bad.append(name)
+        else:
+            say(f"passed only at the second try: {name}")
+    return len(bad)
+
+
 def pytest_line(number, files):
     """One line of system tests; each result is printed as it comes."""
     report = os.path.join(LOGS, f"report.{number}.xml")
@@ -99,11 +116,13 @@ def pytest_line(number, files):
     process = subprocess.Popen(PYTEST + [f"--junitxml={report}"] + files, cwd=TOP, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
                                errors="replace")
-    tail, failures = [], False
+    tail, failures, again = [], False, []
     for line in process.stdout:
         found = re.match(r"(\S+::\S.*?) (PASSED|FAILED|ERROR|SKIPPED)", line)
         if found and not failures:
             say(f"{found.group(2).lower()}: {found.group(1)}")
+            if found.group(2) in ("FAILED", "ERROR"):
+                again.append(found.group(1))
         failures = failures or line.startswith("====") and ("FAILURES" in line or "ERRORS" in line)
         if failures:
             tail.append(line)
@@ -113,6 +132,8 @@ def pytest_line(number, files):
         suite = suite if suite.tag == "testsuite" else suite[0]
         numbers = {key: int(suite.get(key)) for key in ("tests", "failures", "errors", "skipped")}
         bad = numbers["failures"] + numbers["errors"]
+        if 0 < bad == len(again) <= MOST_SECOND_TRIES:
+            bad = second_try(number, again)
         count(numbers["tests"] - bad - numbers["skipped"], bad, " ".join(files))
     except (OSError, xml.etree.ElementTree.ParseError):
         count(0, 1, " ".join(files))
@@ -139,6 +160,8 @@ def system():
     for thread in threads:
         thread.join()
 
+
+MOST_SECOND_TRIES = 4
 
 STAGES = {"build": build, "checks": checks, "unit": unit, "system": system}
 
