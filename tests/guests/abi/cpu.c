@@ -128,9 +128,9 @@ TEST(cpu_hardware_breakpoint)
     CHECK_EQ(HC1(get_debugreg, 7) & ~0x400UL, 0);
 }
 
-static noinline __attribute__((noclone)) void victim(void)
+static noinline void victim(void)
 {
-    __asm__ volatile(".globl victim_insn\nvictim_insn: nop");
+    __asm__ volatile("victim_insn = .; .globl victim_insn; nop");
 }
 extern u8 victim_insn[];
 

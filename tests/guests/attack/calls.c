@@ -323,8 +323,6 @@ TEST(attack_privileged_calls)
 
 /* --- model-specific registers and ports, all of them --- */
 
-static volatile bool quiet;
-
 static void sweep_msrs(u32 from, u32 to, unsigned *readable)
 {
     for (u32 msr = from; msr < to; msr++) {
