@@ -62,8 +62,8 @@ def test_dom0_has_what_the_command_line_says(built):
 def iso(built):
     """A CD with the hypervisor (gzipped, as it is installed), dom0's kernel and its initrd."""
     image = machine.hypervisor_image()
-    path = os.path.join(LOGS, "boot.iso")
-    packed = os.path.join(LOGS, "boot.gz")
+    path = os.path.join(LOGS, f"boot.{os.getpid()}.iso")
+    packed = os.path.join(LOGS, f"boot.{os.getpid()}.gz")
     stock = os.path.join(build.CACHE, "stock/boot/xen-4.17-amd64.gz")
     shutil.copyfile(stock if machine.is_stock(image) else image + ".gz", packed)
     subprocess.run([os.path.join(build.TOP, "tools/make-iso"), "--out", path, "--image", packed,
@@ -90,7 +90,7 @@ def test_grub_under_seabios(iso):
 
 
 def test_grub_under_ovmf(iso):
-    variables = os.path.join(LOGS, "ovmf-vars.fd")
+    variables = os.path.join(LOGS, f"ovmf-vars.{os.getpid()}.fd")
     shutil.copyfile("/usr/share/OVMF/OVMF_VARS_4M.fd", variables)
     flash = "if=pflash,format=raw,file="
     said = boot_iso(iso, "ovmf", "-drive",
