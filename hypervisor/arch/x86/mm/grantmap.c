@@ -22,11 +22,11 @@ static uint64_t *lock_entry(uint64_t host_addr, bool is_pte, struct page_info **
     *pt = guest_frame(ptr >> PAGE_SHIFT);
     if (!*pt || page_owner(*pt) != v->domain)
         return NULL;
-    *word = l1_lock(*pt);
+    *word = type_lock(*pt, PGT_l1);
     if (!*word)
         return NULL;
     if (page_owner(*pt) != v->domain) {
-        l1_unlock(*pt, 0);
+        type_unlock(*pt, 0);
         return NULL;
     }
     return (uint64_t *)((char *)page_to_virt(*pt) + (ptr & (PAGE_SIZE - 1)));
@@ -41,7 +41,7 @@ static void replace_entry(struct page_info *pt, uint64_t word, uint64_t *e, uint
         change = entry_added(word, e);
     else if ((old & PTE_PRESENT) && !(new &PTE_PRESENT))
         change = entry_removed();
-    l1_unlock(pt, change);
+    type_unlock(pt, change);
     l1e_put(old, current->domain);
 }
 
@@ -85,7 +85,7 @@ static int take_entry(uint64_t va, uint64_t *taken)
     if (!e)
         return GNTST_bad_virt_addr;
     *taken = __atomic_exchange_n(e, 0, __ATOMIC_ACQ_REL);
-    l1_unlock(pt, *taken & PTE_PRESENT ? entry_removed() : 0);
+    type_unlock(pt, *taken & PTE_PRESENT ? entry_removed() : 0);
     return GNTST_okay;
 }
 
@@ -110,7 +110,7 @@ int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gn
         return GNTST_okay;
     }
     if (e)
-        l1_unlock(pt, 0);
+        type_unlock(pt, 0);
     l1e_put(new, current->domain);
     return GNTST_general_error;
 }

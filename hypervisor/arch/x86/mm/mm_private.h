@@ -63,17 +63,17 @@ int finish_partial(struct page_info *pg, bool preempt);
 void put_table(struct vcpu *v, struct page_info *pg);
 
 /*
- * An L1 table is locked for as long as one entry is changed.  It stays a validated L1 table until
- * it is unlocked, and so keeps its owner; nobody else changes entries (but the CPU sets accessed
- * and dirty bits).
- * The word as it was, or 0: it is not a validated L1 table.
+ * A page is locked for as long as one entry is changed.  It stays of the type (PGT_l1, or
+ * PGT_writable: a table to be) until it is unlocked, and so keeps its owner; of an L1 table nobody
+ * else changes entries (but the CPU sets accessed and dirty bits).
+ * The word as it was, or 0: it is not in use as type.
  */
-static inline uint64_t l1_lock(struct page_info *pg)
+static inline uint64_t type_lock(struct page_info *pg, uint64_t type)
 {
     uint64_t t = READ_ONCE(pg->type);
 
     for (;;) {
-        if (unlikely((t & (PGT_type_mask | PGT_validated)) != (PGT_l1 | PGT_validated)))
+        if (unlikely((t & (PGT_type_mask | PGT_validated)) != (type | PGT_validated)))
             return 0;
         if (unlikely(t & PGT_locked)) {
             cpu_relax();
@@ -87,7 +87,7 @@ static inline uint64_t l1_lock(struct page_info *pg)
 }
 
 /* change: what else to add to the word, of entry_added() or entry_removed(). */
-static inline void l1_unlock(struct page_info *pg, uint64_t change)
+static inline void type_unlock(struct page_info *pg, uint64_t change)
 {
     __atomic_fetch_add(&pg->type, change - PGT_locked, __ATOMIC_RELEASE);
 }

@@ -17,8 +17,9 @@
  *   partial     that work was interrupted: entries [0, progress) hold their references, the
  *               others none.  Whoever comes next goes on, in either direction.  The state holds a
  *               reference of the page, so that it cannot be freed in between.
- *   locked      and validated: an entry of an L1 table is being changed (l1_lock()).  References
- *               come and go, but not the last one.
+ *   locked      and validated: an entry of an L1 table, or of a writable page that is to become
+ *               a table, is being changed (type_lock()).  References come and go, but not the
+ *               last one.
  *
  * Pinning is a reference of type and page that a bit stands for.
  *
@@ -27,7 +28,8 @@
  * are flushed (page_info.tlb_stamp says when the last reference went, tlb_filter() who has
  * flushed since), and only then the contents are looked at.
  *
- * Who waits for whom: a CPU with an L1 table locked waits for nobody but such a flush (and asks
+ * Who waits for whom: a CPU with a writable page locked waits for nobody, one with an L1 table
+ * locked waits for nobody but such a flush (and asks
  * for the writable type alone); one that works on a table waits for tables of lower levels.  Where
  * the type asked for is not the type in work nobody waits: the guest gets an error.
  */

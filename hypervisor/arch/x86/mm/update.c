@@ -12,8 +12,9 @@
 #include "hypercall/handlers.h"
 #include "hypercall/hypercall.h"
 
-#define CHECK_EVERY 16         /* elements between looks at whether something waits */
-#define PREEMPTED   (1U << 31) /* in count: the call goes on, *pdone counts what is done */
+#define CHECK_EVERY  16         /* elements between looks at whether something waits */
+#define READ_AT_ONCE 8          /* elements of a batch */
+#define PREEMPTED    (1U << 31) /* in count: the call goes on, *pdone counts what is done */
 
 /* By way of pt, whose index is clamped: ptr alone could speculatively lead anywhere. */
 static __always_inline uint64_t *entry_at(const struct page_info *pt, uint64_t ptr)
@@ -61,11 +62,11 @@ static __always_inline int update_locked_l1(struct page_info *pt, uint64_t word,
         else {
             if (*old & PTE_PRESENT)
                 change = entry_removed();
-            l1_unlock(pt, change);
+            type_unlock(pt, change);
             l1e_put(*old, table_owner);
             return 0;
         }
-        l1_unlock(pt, 0);
+        type_unlock(pt, 0);
         return rc;
     }
 
@@ -73,36 +74,37 @@ static __always_inline int update_locked_l1(struct page_info *pt, uint64_t word,
     if ((*old & PTE_PRESENT) && !((*old ^ val) & ~L1_HARMLESS)) {
         if (!store_entry(e, old, val, how))
             rc = -EAGAIN;
-        l1_unlock(pt, 0);
+        type_unlock(pt, 0);
         return rc;
     }
     rc = l1e_get(val, table_owner, frame_owner);
     if (unlikely(rc)) {
-        l1_unlock(pt, 0);
+        type_unlock(pt, 0);
         return rc;
     }
     if (unlikely(!store_entry(e, old, val, how))) {
-        l1_unlock(pt, 0);
+        type_unlock(pt, 0);
         l1e_put_other(val, table_owner);
         return -EAGAIN;
     }
     if (!(*old & PTE_PRESENT))
         change = entry_added(word, e);
-    l1_unlock(pt, change);
+    type_unlock(pt, change);
     l1e_put(*old, table_owner);
     return 0;
 }
 
-/* The table's word, or 0: it is not a validated L1 table of owner. */
-static __always_inline uint64_t lock_l1_of(struct page_info *pt, const struct domain *owner)
+/* The page's word, or 0: it is not of owner, or not in use as type (PGT_l1, PGT_writable). */
+static __always_inline uint64_t lock_type_of(struct page_info *pg, uint64_t type,
+                                             const struct domain *owner)
 {
     uint64_t word;
 
-    if (unlikely(READ_ONCE(pt->owner) != domain_frame(owner)))
-        return 0; /* leave others' tables alone, as a rule */
-    word = l1_lock(pt);
-    if (likely(word) && unlikely(READ_ONCE(pt->owner) != domain_frame(owner))) {
-        l1_unlock(pt, 0); /* it changed hands in between */
+    if (unlikely(READ_ONCE(pg->owner) != domain_frame(owner)))
+        return 0; /* leave others' pages alone, as a rule */
+    word = type_lock(pg, type);
+    if (likely(word) && unlikely(READ_ONCE(pg->owner) != domain_frame(owner))) {
+        type_unlock(pg, 0); /* it changed hands in between */
         return 0;
     }
     return word;
@@ -111,7 +113,7 @@ static __always_inline uint64_t lock_l1_of(struct page_info *pt, const struct do
 int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_update how,
               struct domain *table_owner, struct domain *frame_owner)
 {
-    uint64_t *e = entry_at(pt, ptr), word = lock_l1_of(pt, table_owner), old;
+    uint64_t *e = entry_at(pt, ptr), word = lock_type_of(pt, PGT_l1, table_owner), old;
 
     if (unlikely(!word))
         return -EINVAL;
@@ -123,7 +125,7 @@ int update_l1(struct page_info *pt, uint64_t ptr, uint64_t val, enum entry_updat
 
 int exchange_l1(struct page_info *pt, uint64_t ptr, uint64_t *val, struct domain *d)
 {
-    uint64_t *e = entry_at(pt, ptr), word = lock_l1_of(pt, d), old;
+    uint64_t *e = entry_at(pt, ptr), word = lock_type_of(pt, PGT_l1, d), old;
     int rc;
 
     if (unlikely(!word))
@@ -142,13 +144,13 @@ int compare_and_update_l1(struct page_info *pt, uint64_t ptr, uint64_t *expected
     int rc;
 
     do {
-        uint64_t word = lock_l1_of(pt, d);
+        uint64_t word = lock_type_of(pt, PGT_l1, d);
 
         if (!word)
             return -EINVAL;
         found = READ_ONCE(*e);
         if (found != *expected) {
-            l1_unlock(pt, 0);
+            type_unlock(pt, 0);
             rc = 0;
             break;
         }
@@ -343,8 +345,9 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
 #define NOT_QUICK 1
 
 /*
- * A plain update (how: of this kind) of an L1 table of d's own that maps a frame of its own, which
- * is what page faults are made of: no more is done for it than has to be.
+ * A plain update (how: of this kind) of d's own L1 table or writable page, for a frame of its own.
+ * Page faults are made of the former, fork() of the latter (a table is filled before it is
+ * pinned): no more is done for them than has to be.
  */
 static __always_inline int quick_update(struct domain *d, const struct mmu_update *req,
                                         enum entry_update how)
@@ -352,7 +355,18 @@ static __always_inline int quick_update(struct domain *d, const struct mmu_updat
     struct page_info *pt = guest_frame(req->ptr >> PAGE_SHIFT);
     uint64_t *e, word, old;
 
-    if (unlikely(!pt) || unlikely(!(word = lock_l1_of(pt, d))))
+    if (unlikely(!pt))
+        return NOT_QUICK;
+    if (pgt_type(READ_ONCE(pt->type)) == PGT_writable) {
+        word = lock_type_of(pt, PGT_writable, d);
+        if (unlikely(!word))
+            return NOT_QUICK;
+        WRITE_ONCE(*entry_at(pt, req->ptr & ~7ULL), req->val);
+        type_unlock(pt, 0);
+        return 0;
+    }
+    word = lock_type_of(pt, PGT_l1, d);
+    if (unlikely(!word))
         return NOT_QUICK;
     e = entry_at(pt, req->ptr & ~7ULL);
     old = READ_ONCE(*e);
@@ -372,16 +386,31 @@ static int do_element(struct vcpu *v, const struct mmu_update *req, const struct
     return likely(rc != NOT_QUICK) ? rc : do_update(v, req, o);
 }
 
+/* Some of the next `left` elements, which are at addr: how many, or 0 on a fault. */
+static unsigned read_updates(struct mmu_update *req, unsigned long addr, uint32_t left)
+{
+    unsigned count = min(left, (uint32_t)READ_AT_ONCE);
+
+    if (likely(!copy_from_guest(req, addr, count * sizeof(*req))))
+        return count;
+    return copy_from_guest(req, addr, sizeof(*req)) ? 0 : 1;
+}
+
 /* A batch, or one element that has been read already (first). */
 static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned long pdone,
                                   uint32_t foreigndom, const struct mmu_update *first)
 {
     struct vcpu *v = current;
     struct owners o = {v->domain, v->domain};
-    uint32_t done = 0, i;
+    struct mmu_update req[READ_AT_ONCE];
+    uint32_t done = 0, i, next = 0, have = 0; /* next: of req, the have that have been read */
     bool again = false;
     long rc = 0;
 
+    if (unlikely(first != NULL)) {
+        req[0] = *first;
+        have = 1;
+    }
     if (unlikely(count & PREEMPTED)) {
         count &= ~PREEMPTED;
         if (pdone && copy_from_guest(&done, pdone, sizeof(done)))
@@ -394,20 +423,20 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
     }
 
     for (i = 0; i < count; i++) {
-        struct mmu_update req;
-
         if (unlikely(v->arch.reap_table) || unlikely(i % CHECK_EVERY == CHECK_EVERY - 1)) {
             again = mm_reap(v) || hypercall_preempt_check();
             if (again)
                 break;
         }
-        if (first)
-            req = *first;
-        else if (copy_from_guest(&req, ureqs + i * sizeof(req), sizeof(req))) {
-            rc = -EFAULT;
-            break;
+        if (next == have) {
+            have = read_updates(req, ureqs + i * sizeof(*req), count - i);
+            next = 0;
+            if (!have) {
+                rc = -EFAULT;
+                break;
+            }
         }
-        rc = do_element(v, &req, &o);
+        rc = do_element(v, &req[next++], &o);
         if (unlikely(rc)) {
             again = rc == -ERESTART;
             break;

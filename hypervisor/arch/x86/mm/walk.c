@@ -2,7 +2,7 @@
 /*
  * Walks of a guest's own tables, by the direct map.  Nothing holds the tables below the root:
  * other vcpus may be changing them.  So what is found is a hint, and whoever acts on it checks
- * what it names (l1_lock(), owner).
+ * what it names (type_lock(), owner).
  */
 #include "arch/x86/mm/mm_private.h"
 
