@@ -12,9 +12,10 @@
 #include "hypercall/handlers.h"
 #include "hypercall/hypercall.h"
 
-#define CHECK_EVERY  16         /* elements between looks at whether something waits */
-#define READ_AT_ONCE 8          /* elements of a batch */
-#define PREEMPTED    (1U << 31) /* in count: the call goes on, *pdone counts what is done */
+/* Elements of a batch, between looks at whether something waits. */
+#define READ_AT_ONCE 8
+/* In a count: the call goes on, *pdone says what is done. */
+#define PREEMPTED (1U << 31)
 
 /* By way of pt, whose index is clamped: ptr alone could speculatively lead anywhere. */
 static __always_inline uint64_t *entry_at(const struct page_info *pt, uint64_t ptr)
@@ -373,17 +374,44 @@ static __always_inline int quick_update(struct domain *d, const struct mmu_updat
     return update_locked_l1(pt, word, e, &old, req->val, how, d, d);
 }
 
-static int do_element(struct vcpu *v, const struct mmu_update *req, const struct owners *o)
+/* From req[*n] on; ends with the first that is not a quick one (NOT_QUICK), or fails. */
+static noinline int quick_updates(struct domain *d, const struct mmu_update *req, unsigned count,
+                                  unsigned *n)
 {
-    int rc = NOT_QUICK;
+    unsigned i;
+    int rc = 0;
 
-    if (likely(o->frame == v->domain) && likely(o->table == v->domain)) {
-        if ((req->ptr & 7) == MMU_NORMAL_PT_UPDATE)
-            rc = quick_update(v->domain, req, SET_ENTRY);
-        else if ((req->ptr & 7) == MMU_PT_UPDATE_PRESERVE_AD)
-            rc = quick_update(v->domain, req, KEEP_AD);
+    for (i = *n; i < count; i++) {
+        if ((req[i].ptr & 7) == MMU_NORMAL_PT_UPDATE)
+            rc = quick_update(d, &req[i], SET_ENTRY);
+        else if ((req[i].ptr & 7) == MMU_PT_UPDATE_PRESERVE_AD)
+            rc = quick_update(d, &req[i], KEEP_AD);
+        else
+            rc = NOT_QUICK;
+        if (unlikely(rc))
+            break;
     }
-    return likely(rc != NOT_QUICK) ? rc : do_update(v, req, o);
+    *n = i;
+    return rc;
+}
+
+/* Sets *n to how many were done: all, unless one fails or leaves something to be reaped. */
+static int do_updates(struct vcpu *v, const struct mmu_update *req, unsigned count,
+                      const struct owners *o, unsigned *n)
+{
+    bool own = o->frame == v->domain && o->table == v->domain;
+
+    for (*n = 0; *n < count && likely(!v->arch.reap_table); ++*n) {
+        int rc = likely(own) ? quick_updates(v->domain, req, count, n) : NOT_QUICK;
+
+        if (likely(!rc))
+            break;
+        if (rc == NOT_QUICK)
+            rc = do_update(v, &req[*n], o);
+        if (unlikely(rc))
+            return rc;
+    }
+    return 0;
 }
 
 /* Some of the next `left` elements, which are at addr: how many, or 0 on a fault. */
@@ -403,14 +431,10 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
     struct vcpu *v = current;
     struct owners o = {v->domain, v->domain};
     struct mmu_update req[READ_AT_ONCE];
-    uint32_t done = 0, i, next = 0, have = 0; /* next: of req, the have that have been read */
-    bool again = false;
+    uint32_t done = 0, i = 0;
+    bool again = mm_reap(v);
     long rc = 0;
 
-    if (unlikely(first != NULL)) {
-        req[0] = *first;
-        have = 1;
-    }
     if (unlikely(count & PREEMPTED)) {
         count &= ~PREEMPTED;
         if (pdone && copy_from_guest(&done, pdone, sizeof(done)))
@@ -422,28 +446,16 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
             return rc;
     }
 
-    for (i = 0; i < count; i++) {
-        if (unlikely(v->arch.reap_table) || unlikely(i % CHECK_EVERY == CHECK_EVERY - 1)) {
-            again = mm_reap(v) || hypercall_preempt_check();
-            if (again)
-                break;
-        }
-        if (next == have) {
+    while (i < count && !again && !rc) {
+        unsigned have = 1, n = 0;
+
+        if (likely(!first))
             have = read_updates(req, ureqs + i * sizeof(*req), count - i);
-            next = 0;
-            if (!have) {
-                rc = -EFAULT;
-                break;
-            }
-        }
-        rc = do_element(v, &req[next++], &o);
-        if (unlikely(rc)) {
-            again = rc == -ERESTART;
-            break;
-        }
+        rc = have ? do_updates(v, first ?: req, have, &o, &n) : -EFAULT;
+        i += n;
+        again =
+            rc == -ERESTART || (!rc && (mm_reap(v) || (i < count && hypercall_preempt_check())));
     }
-    if (unlikely(v->arch.reap_table) && !again && !rc)
-        again = mm_reap(v);
 
     done += i;
     if (pdone && copy_to_guest(pdone, &done, sizeof(done)))

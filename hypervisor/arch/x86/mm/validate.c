@@ -133,19 +133,52 @@ void scan_present(const struct page_info *pg, uint64_t type, struct table_scan *
         }
 }
 
-static inline int validate_entry(uint64_t *slot, uint64_t e, struct domain *d, uint64_t type,
-                                 bool preempt)
+/*
+ * A guest's fork() validates an L1 table, full or empty, for every one that it copies, and drops
+ * another at the next exit: these two loops are short, and not interrupted.
+ */
+static int validate_l1(uint64_t *table, struct domain *d, struct table_scan *s)
 {
-    uint64_t new = adjust_entry(e);
-    int rc;
+    while ((s->next = skip_empty_up(table, s->next)) < PTES_PER_TABLE) {
+        unsigned end = s->next + 8;
 
-    if (type == PGT_l1)
-        rc = l1e_get(new, d, d);
-    else
-        rc = dir_get(e, d, type, preempt);
-    if (!rc && new != e)
-        WRITE_ONCE(*slot, new);
-    return rc;
+        s->eighths |= 1U << (s->next / 64);
+        for (; s->next < end; s->next++) {
+            uint64_t e = READ_ONCE(table[s->next]), new = adjust_entry(e);
+            int rc;
+
+            if (!(e & PTE_PRESENT)) {
+                if (unlikely(!absent_entry_ok(e)))
+                    return -EINVAL;
+                continue;
+            }
+            rc = l1e_get(new, d, d);
+            if (unlikely(rc))
+                return rc;
+            if (new != e)
+                WRITE_ONCE(table[s->next], new);
+            s->present++;
+        }
+    }
+    return 0;
+}
+
+static void devalidate_l1(const uint64_t *table, struct domain *d, struct table_scan *s)
+{
+    for (unsigned n = 0; s->present && n < s->next; n += 8) {
+        if (n % 64 == 0 && !(s->eighths & 1U << (n / 64))) {
+            n += 64 - 8;
+            continue;
+        }
+        if (eight_empty(table + n))
+            continue;
+        for (unsigned i = n; i < n + 8 && i < s->next; i++)
+            if (table[i] & PTE_PRESENT) {
+                l1e_put(table[i], d);
+                s->present--;
+            }
+    }
+    s->next = 0;
 }
 
 int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bool preempt)
@@ -155,7 +188,8 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
     unsigned n = s->next, done = 0;
     int rc = 0;
 
-    preempt = preempt && type != PGT_l1;
+    if (type == PGT_l1)
+        return validate_l1(table, d, s);
     while (n < PTES_PER_TABLE) {
         uint64_t e;
 
@@ -182,9 +216,11 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
             rc = -ERESTART;
             break;
         }
-        rc = validate_entry(table + n, e, d, type, preempt);
+        rc = dir_get(e, d, type, preempt);
         if (unlikely(rc))
             break;
+        if (adjust_entry(e) != e)
+            WRITE_ONCE(table[n], adjust_entry(e));
         s->present++;
         s->eighths |= 1U << (n / 64);
         done++;
@@ -224,10 +260,13 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
     struct domain *d = page_owner(pg);
     uint64_t *table = page_to_virt(pg);
     unsigned n = s->next, left = s->present, done = 0;
-    bool dir = type != PGT_l1;
     int rc = 0;
 
-    if (dir && n < PTES_PER_TABLE)
+    if (type == PGT_l1) {
+        devalidate_l1(table, d, s);
+        return 0;
+    }
+    if (n < PTES_PER_TABLE)
         rc = finish_child(table[n], d, type, preempt);
     while (n && left && !rc) {
         unsigned stop;
@@ -251,10 +290,6 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
         if (!(e & PTE_PRESENT))
             continue;
         left--;
-        if (!dir) {
-            l1e_put(e, d);
-            continue;
-        }
         rc = dir_put(e, preempt);
         if (!rc && left && preempt && ++done % MM_CHECK_EVERY == 0 && hypercall_preempt_check())
             rc = -ERESTART;
