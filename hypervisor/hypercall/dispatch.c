@@ -409,3 +409,8 @@ long do_multicall(unsigned long list, unsigned long count)
     }
     return ret;
 }
+
+void hypercall_dispatch32(struct cpu_user_regs *regs)
+{
+    regs->rax = (uint32_t)-ENOSYS;
+}

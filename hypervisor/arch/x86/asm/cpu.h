@@ -20,6 +20,11 @@
 #define IST_MCE  3
 #define IST_DB   4
 
+/* In struct cpu_info, flags. */
+#define CPU_SMAP_PAUSES    0x1 /* arch/x86/pv/smap.c */
+#define CPU_SMAP_JUST_LEFT 0x2 /* ... and the guest has not yet been resumed */
+#define CPU_RUNS_RING1     0x4 /* a 32-bit guest's vcpu is loaded: no SMEP and no SMAP */
+
 #ifndef __ASSEMBLY__
 #include <stdbool.h>
 #include <stdint.h>

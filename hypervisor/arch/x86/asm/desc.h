@@ -3,7 +3,8 @@
  * Descriptor tables.  Each CPU's page gdt_page holds the hypervisor's descriptors, and is the
  * 15th page (index 14) of the GDT of whatever runs there: of a vcpu through the per-domain area,
  * of the idle vcpu directly (GDTR base = gdt_page - GDT_RESERVED_BASE; what lies below is never
- * selected).  The IDT is one for all CPUs.
+ * selected).  gdt_page32 is the same for the vcpus of 32-bit domains, whose flat segments are
+ * others.  The IDT is one for all CPUs.
  */
 #pragma once
 #include "lib/types.h"
@@ -17,6 +18,7 @@ struct gdt_page {
     uint64_t desc[512]; /* desc[i] has selector GDT_RESERVED_BASE + 8 * i */
 } __aligned(4096);
 DECLARE_PER_CPU(struct gdt_page, gdt_page);
+DECLARE_PER_CPU(struct gdt_page, gdt_page32);
 
 struct tss {
     uint32_t reserved0;

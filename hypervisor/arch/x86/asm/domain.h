@@ -18,11 +18,12 @@ struct pv_vcpu {
     unsigned long kernel_cr3; /* ready-made CR3 for guest kernel mode */
     unsigned long user_cr3;   /* ... for guest user mode; 0: none set */
     unsigned long kernel_sp, kernel_ss;
-    unsigned long syscall_callback, syscall32_callback;
+    /* of a 32-bit guest: far_pointer() of arch/x86/pv/pv.h */
+    unsigned long syscall_callback, syscall32_callback, sysenter_callback;
     unsigned long event_callback, failsafe_callback;
     unsigned long fs_base, gs_base_kernel, gs_base_user;
     struct trap_info *trap_table; /* [256] */
-    unsigned long async;          /* PVA_*: NMI and machine check, waiting or in progress */
+    unsigned long async;          /* PVA_*: what keeps iret from its quick form */
 
     /* descriptor tables */
     unsigned long gdt_frames[14];
@@ -34,6 +35,7 @@ struct pv_vcpu {
     unsigned long ctrlreg[8];
     unsigned long dr[8];
     unsigned long dr7_emul;
+    uint16_t failed_selectors[4]; /* ds, es, fs, gs that could not be loaded, for PVA_FAILSAFE */
     unsigned iopl;
     uint8_t *iobmp;
     unsigned iobmp_limit;
@@ -44,6 +46,8 @@ struct pv_vcpu {
 #define PVA_NMI_MASKED  0x2 /* until the next iret */
 #define PVA_MCE_PENDING 0x4
 #define PVA_MCE_MASKED  0x8
+#define PVA_FAILSAFE    0x10 /* the failsafe callback is due */
+#define PVA_IOPL        0x20 /* VMASST_TYPE_architectural_iopl: iret sets the virtual IOPL */
 
 #define PVF_KERNEL_MODE            0x01 /* guest kernel (not user) runs */
 #define PVF_SYSCALL_MASKS_EVENTS   0x02
@@ -83,3 +87,5 @@ struct arch_domain {
     uint32_t tsc_khz, tsc_incarnation;
     uint64_t vtsc_offset;
 };
+
+#define is_32bit(d) ((d)->arch.is_32bit)

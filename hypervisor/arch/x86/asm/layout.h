@@ -29,12 +29,18 @@
 #define DIRECTMAP_VIRT      0xffff830000000000
 #define DIRECTMAP_VIRT_END  0xffff880000000000
 
-/* Selectors in the hypervisor's part of every GDT (xen-x86_64.h gives 0xe0xx to guests). */
+/*
+ * Selectors in the hypervisor's part of every GDT.  The ABI gives 0xe023, 0xe02b and 0xe033 to
+ * 64-bit guests (xen-x86_64.h), 0xe019, 0xe021, 0xe02b and 0xe033 to 32-bit ones (xen-x86_32.h).
+ */
 #define GDT_FIRST_RESERVED_PAGE 14
 #define GDT_RESERVED_BASE       0xe000
-#define HYP_CS32                0xe008
-#define HYP_CS                  0xe010 /* syscall: CS = 0xe010, SS = 0xe018 */
-#define HYP_DS                  0xe018
-/* 0xe023 guest 32-bit code, 0xe02b guest data, 0xe033 guest 64-bit code: fixed by the ABI */
-#define TSS_SELECTOR 0xe040 /* 16 bytes */
-#define LDT_SELECTOR 0xe050 /* 16 bytes */
+#define HYP_CS                  0xe008 /* syscall: CS = 0xe008, SS = 0xe010 */
+#define HYP_DS                  0xe010
+#define HYP_CS32                0xe038
+#define FLAT32_RING1_CS         0xe019
+#define FLAT32_RING1_DS         0xe021
+#define FLAT32_RING3_CS         0xe02b
+#define FLAT32_RING3_DS         0xe033
+#define TSS_SELECTOR            0xe040 /* 16 bytes */
+#define LDT_SELECTOR            0xe050 /* 16 bytes */

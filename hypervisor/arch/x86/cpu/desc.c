@@ -9,6 +9,7 @@
 #include "lib/string.h"
 
 DEFINE_PER_CPU(struct gdt_page, gdt_page);
+DEFINE_PER_CPU(struct gdt_page, gdt_page32);
 DEFINE_PER_CPU(struct tss, tss);
 static struct idt_entry idt[256] __aligned(4096);
 
@@ -17,6 +18,7 @@ extern const unsigned long exception_entry_table[32], irq_entry_table[256 - 32];
 #define SEGMENT_CODE32 0x00cf9b000000ffffULL /* flat, present, accessed, ring 0 */
 #define SEGMENT_CODE64 0x00af9b000000ffffULL
 #define SEGMENT_DATA   0x00cf93000000ffffULL
+#define SEGMENT_RING1  0x0000200000000000ULL
 #define SEGMENT_RING3  0x0000600000000000ULL
 #define SYSTEM_TSS     9
 #define GATE_INTERRUPT 0x8e
@@ -52,9 +54,11 @@ void __init idt_init(void)
     set_intr_gate_dpl(3, exception_entry_table[3], 3, IST_NONE);
     set_intr_gate_dpl(4, exception_entry_table[4], 3, IST_NONE);
     set_intr_gate_dpl(VECTOR_LEGACY_INT80, irq_entry_table[VECTOR_LEGACY_INT80 - 32], 3, IST_NONE);
+    /* Hypercalls of 32-bit kernels, which are in ring 1. */
+    set_intr_gate_dpl(VECTOR_HYPERCALL32, irq_entry_table[VECTOR_HYPERCALL32 - 32], 1, IST_NONE);
 }
 
-static void fill_gdt_page(uint64_t *desc, const struct tss *tss)
+static void fill_gdt_page(uint64_t *desc, const struct tss *tss, bool is_32bit)
 {
     unsigned long base = (unsigned long)tss;
     uint64_t *tss_desc = &desc[(TSS_SELECTOR - GDT_RESERVED_BASE) / 8];
@@ -63,10 +67,16 @@ static void fill_gdt_page(uint64_t *desc, const struct tss *tss)
     DESC(HYP_CS32) = SEGMENT_CODE32;
     DESC(HYP_CS) = SEGMENT_CODE64;
     DESC(HYP_DS) = SEGMENT_DATA;
-    /* FLAT_RING3_CS32, _DS, _CS64 of the public header */
-    DESC(0xe023) = SEGMENT_CODE32 | SEGMENT_RING3;
-    DESC(0xe02b) = SEGMENT_DATA | SEGMENT_RING3;
-    DESC(0xe033) = SEGMENT_CODE64 | SEGMENT_RING3;
+    if (is_32bit) {
+        DESC(FLAT32_RING1_CS) = SEGMENT_CODE32 | SEGMENT_RING1;
+        DESC(FLAT32_RING1_DS) = SEGMENT_DATA | SEGMENT_RING1;
+        DESC(FLAT32_RING3_CS) = SEGMENT_CODE32 | SEGMENT_RING3;
+        DESC(FLAT32_RING3_DS) = SEGMENT_DATA | SEGMENT_RING3;
+    } else { /* FLAT_RING3_CS32, _DS, _CS64 of xen-x86_64.h */
+        DESC(0xe023) = SEGMENT_CODE32 | SEGMENT_RING3;
+        DESC(0xe02b) = SEGMENT_DATA | SEGMENT_RING3;
+        DESC(0xe033) = SEGMENT_CODE64 | SEGMENT_RING3;
+    }
 #undef DESC
     tss_desc[0] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | (0x80UL | SYSTEM_TSS) << 40 |
                   (base >> 24 & 0xff) << 56;
@@ -95,7 +105,8 @@ void cpu_init_descriptors(void)
     for (unsigned ist = IST_DF; ist <= IST_DB; ist++)
         tss->ist[ist - 1] = stack + ist * 4096;
     tss->iomap_base = sizeof(*tss);
-    fill_gdt_page(this_cpu(gdt_page).desc, tss);
+    fill_gdt_page(this_cpu(gdt_page).desc, tss, false);
+    fill_gdt_page(this_cpu(gdt_page32).desc, tss, true);
 
     load_idle_gdt();
     __asm__ volatile("pushq %0\n\t"

@@ -7,6 +7,9 @@
  * "events were enabled", rsp, ss (trap_info in xen.h; the entry points expect to pop rcx and r11).
  * From guest kernel mode it goes on the current stack, and cs is shown with RPL 0; from guest
  * user mode on the stack of stack_switch.
+ *
+ * A 32-bit kernel gets what a 32-bit CPU would push (xen-x86_32.h): [ds, es, fs, gs,] [error code,]
+ * eip, cs with the event mask in bits 16..23, eflags, and, if the stack was switched, esp and ss.
  */
 #include "arch/x86/mm/mm.h"
 #include "asm/layout.h"
@@ -20,19 +23,65 @@
 #define X86_EFLAGS_IOPL            0x3000
 #define TRAP_SYSCALL               0x100
 
-static unsigned put_selectors(uint64_t *frame)
+/* rflags as the frame has it: IF stands for events, IOPL for the guest's virtual one. */
+static uint64_t shown_flags(const struct vcpu *v, const struct cpu_user_regs *regs, uint8_t mask)
 {
-    uint16_t ds, es, fs, gs;
+    uint64_t flags = regs->rflags & ~(uint64_t)(X86_EFLAGS_IF | X86_EFLAGS_IOPL);
 
-    __asm__("mov %%ds, %0" : "=rm"(ds));
-    __asm__("mov %%es, %0" : "=rm"(es));
-    __asm__("mov %%fs, %0" : "=rm"(fs));
-    __asm__("mov %%gs, %0" : "=rm"(gs));
-    frame[0] = ds;
-    frame[1] = es;
-    frame[2] = fs;
-    frame[3] = gs;
-    return 4;
+    if (unlikely(v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl)))
+        flags |= (uint64_t)v->arch.pv.iopl << 12;
+    return mask ? flags : flags | X86_EFLAGS_IF;
+}
+
+static void set_handler_flags(struct cpu_user_regs *regs)
+{
+    regs->rflags &= ~(uint64_t)(X86_FLAGS_TO_HANDLER_CLEAR | X86_EFLAGS_TF | X86_EFLAGS_DF);
+    regs->rflags |= X86_EFLAGS_IF;
+}
+
+static bool no_stack(struct vcpu *v, unsigned long sp)
+{
+    domain_crash(v->domain, "vcpu %u: no kernel stack at %#lx", v->vcpu_id, sp);
+    return false;
+}
+
+static bool bounce32(struct cpu_user_regs *regs, unsigned long handler, uint32_t error,
+                     unsigned flags)
+{
+    struct vcpu *v = current;
+    struct pv_vcpu *pv = &v->arch.pv;
+    uint8_t mask = READ_ONCE(v->info->evtchn_upcall_mask);
+    bool switched = regs->cs & 2; /* from ring 3, or ring 2 */
+    uint16_t ss = switched ? pv->kernel_ss : regs->ss;
+    uint32_t frame[10], sp = switched ? pv->kernel_sp : regs->rsp;
+    unsigned n = 0;
+    uint64_t addr;
+
+    if (flags & BOUNCE_FAILSAFE)
+        for (unsigned i = 0; i < 4; i++)
+            frame[n++] = pv->failed_selectors[i];
+    if (flags & BOUNCE_ERROR_CODE)
+        frame[n++] = error;
+    frame[n++] = regs->rip;
+    frame[n++] = regs->cs | (uint32_t)mask << 16;
+    frame[n++] = shown_flags(v, regs, mask);
+    if (switched) {
+        frame[n++] = regs->rsp;
+        frame[n++] = regs->ss;
+    }
+    sp -= n * 4;
+    if (unlikely(!pv_stack_address(ss, sp, n * 4, &addr) || raw_copy_to_guest(addr, frame, n * 4)))
+        return no_stack(v, sp);
+    if (flags & BOUNCE_MASK)
+        v->info->evtchn_upcall_mask = 1;
+
+    regs->entry_vector &= ~TRAP_SYSCALL; /* its SYSRET is none of 32-bit code's */
+    regs->rip = (uint32_t)handler;
+    regs->cs = handler >> 32;
+    regs->ss = ss;
+    regs->rsp = sp;
+    set_handler_flags(regs);
+    return true;
 }
 
 bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error, unsigned flags)
@@ -48,6 +97,8 @@ bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error
         domain_crash(v->domain, "vcpu %u has no handler for what it was to be told", v->vcpu_id);
         return false;
     }
+    if (unlikely(is_32bit(v->domain)))
+        return bounce32(regs, handler, error, flags);
     if (in_kernel_mode(v)) {
         sp = regs->rsp;
         cs &= ~3;
@@ -58,23 +109,19 @@ bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error
     frame[n++] = regs->rcx;
     frame[n++] = regs->r11;
     if (flags & BOUNCE_FAILSAFE)
-        n += put_selectors(&frame[n]);
+        for (unsigned i = 0; i < 4; i++)
+            frame[n++] = pv->failed_selectors[i];
     if (flags & BOUNCE_ERROR_CODE)
         frame[n++] = error;
     frame[n++] = regs->rip;
     frame[n++] = cs | (uint64_t)mask << 32;
-    frame[n++] =
-        (regs->rflags & ~(uint64_t)(X86_EFLAGS_IF | X86_EFLAGS_IOPL)) | (mask ? 0 : X86_EFLAGS_IF);
-    if (unlikely(v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl)))
-        frame[n - 1] |= (uint64_t)pv->iopl << 12;
+    frame[n++] = shown_flags(v, regs, mask);
     frame[n++] = regs->rsp;
     frame[n++] = regs->ss;
 
     sp = (sp & ~15UL) - n * 8;
-    if (unlikely(raw_copy_to_guest(sp, frame, n * 8))) {
-        domain_crash(v->domain, "vcpu %u: no kernel stack at %#lx", v->vcpu_id, (unsigned long)sp);
-        return false;
-    }
+    if (unlikely(raw_copy_to_guest(sp, frame, n * 8)))
+        return no_stack(v, sp);
     if (flags & BOUNCE_MASK)
         v->info->evtchn_upcall_mask = 1;
 
@@ -83,22 +130,24 @@ bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error
     regs->cs = 0xe033;
     regs->ss = 0xe02b;
     regs->rsp = sp;
-    regs->rflags &= ~(uint64_t)(X86_FLAGS_TO_HANDLER_CLEAR | X86_EFLAGS_TF | X86_EFLAGS_DF);
-    regs->rflags |= X86_EFLAGS_IF;
+    set_handler_flags(regs);
     return true;
 }
 
 static void bounce_trap(struct cpu_user_regs *regs, unsigned vec, uint32_t error, bool has_error)
 {
     const struct trap_info *t = &current->arch.pv.trap_table[vec];
+    unsigned long handler = t->address;
 
-    if (unlikely(!t->address)) {
+    if (unlikely(!handler)) {
         domain_crash(current->domain, "vcpu %u: exception %u (error %#x), and no handler",
                      current->vcpu_id, vec, error);
         return;
     }
-    /* t->cs is not honoured: all handlers of a 64-bit kernel run on its flat code segment. */
-    pv_bounce(regs, t->address, error,
+    /* All handlers of a 64-bit kernel run on its flat code segment. */
+    if (is_32bit(current->domain))
+        handler = far_pointer(t->cs, handler);
+    pv_bounce(regs, handler, error,
               (has_error ? BOUNCE_ERROR_CODE : 0) | (TI_GET_IF(t) ? BOUNCE_MASK : 0));
 }
 
@@ -120,8 +169,8 @@ void pv_inject_page_fault(struct cpu_user_regs *regs, unsigned long addr, uint32
 
     v->arch.pv.ctrlreg[2] = addr;
     v->info->arch.cr2 = addr;
-    /* PFEC_user tells guest user from guest kernel, which share a ring. */
-    if (in_kernel_mode(v))
+    /* PFEC_user tells guest user from guest kernel, which share a ring if they are 64-bit. */
+    if (guest_kernel(v, regs))
         error &= ~4u;
     bounce_trap(regs, 14, error, true);
 }

@@ -29,12 +29,31 @@ long do_set_trap_table(unsigned long table)
             return -EFAULT;
         if (!t.address)
             break;
-        if (!pv_callback_ok(t.address))
+        if (!is_32bit(current->domain) && !pv_callback_ok(t.address))
             return -EINVAL;
-        t.cs = pv_fixup_selector(t.cs);
+        t.cs = pv_fixup_selector(current->domain, t.cs);
         dst[t.vector] = t;
     }
     return 0;
+}
+
+/* Makes *addr (for a 32-bit guest a far pointer) one where a kernel may be entered, or says no. */
+static bool callback_address(const struct domain *d, unsigned long *addr)
+{
+    if (!is_32bit(d))
+        return pv_callback_ok(*addr);
+    *addr = kernel_entry32(d, *addr >> 32, *addr);
+    return true;
+}
+
+static void set_nmi_handler(struct domain *d, unsigned long addr)
+{
+    struct trap_info *t = &d->vcpu[0]->arch.pv.trap_table[2];
+
+    t->vector = 2;
+    t->flags = 4;
+    t->cs = is_32bit(d) ? addr >> 32 : 0xe033;
+    t->address = is_32bit(d) ? (uint32_t)addr : addr;
 }
 
 static long register_callback(struct vcpu *v, uint16_t type, uint16_t flags, unsigned long addr)
@@ -43,7 +62,7 @@ static long register_callback(struct vcpu *v, uint16_t type, uint16_t flags, uns
     bool mask = flags & CALLBACKF_mask_events;
     unsigned long flag = 0;
 
-    if (!pv_callback_ok(addr))
+    if (!callback_address(v->domain, &addr))
         return -EINVAL;
     switch (type) {
     case CALLBACKTYPE_event:
@@ -54,6 +73,8 @@ static long register_callback(struct vcpu *v, uint16_t type, uint16_t flags, uns
         flag = PVF_FAILSAFE_MASKS_EVENTS;
         break;
     case CALLBACKTYPE_syscall:
+        if (is_32bit(v->domain))
+            return -EINVAL; /* there is no 64-bit code */
         pv->syscall_callback = addr;
         flag = PVF_SYSCALL_MASKS_EVENTS;
         break;
@@ -61,18 +82,13 @@ static long register_callback(struct vcpu *v, uint16_t type, uint16_t flags, uns
         pv->syscall32_callback = addr;
         flag = PVF_SYSCALL32_MASKS_EVENTS;
         break;
-    case CALLBACKTYPE_sysenter: /* this CPU's SYSENTER is not enabled for 64-bit guests */
+    case CALLBACKTYPE_sysenter:
+        pv->sysenter_callback = addr;
         flag = PVF_SYSENTER_MASKS_EVENTS;
         break;
-    case CALLBACKTYPE_nmi: {
-        struct trap_info *t = &v->domain->vcpu[0]->arch.pv.trap_table[2];
-
-        t->vector = 2;
-        t->flags = 4;
-        t->cs = 0xe033;
-        t->address = addr;
+    case CALLBACKTYPE_nmi:
+        set_nmi_handler(v->domain, addr);
         return 0;
-    }
     default:
         return -ENOSYS;
     }
@@ -98,6 +114,7 @@ long callbackop_unregister(struct call *c, struct callback_unregister *arg)
     case CALLBACKTYPE_syscall32:
         return -EINVAL; /* a kernel cannot do without */
     case CALLBACKTYPE_sysenter:
+        c->v->arch.pv.sysenter_callback = 0;
         return 0;
     case CALLBACKTYPE_nmi:
         c->v->domain->vcpu[0]->arch.pv.trap_table[2].address = 0;
@@ -107,12 +124,13 @@ long callbackop_unregister(struct call *c, struct callback_unregister *arg)
     }
 }
 
-/* set_callbacks: the three of old kernels at once. */
+/* set_callbacks: the three of old kernels at once; two far pointers for a 32-bit guest. */
 long do_set_callbacks(unsigned long event, unsigned long failsafe, unsigned long syscall)
 {
     struct vcpu *v = current;
 
-    if (!pv_callback_ok(event) || !pv_callback_ok(failsafe) || !pv_callback_ok(syscall))
+    if (!callback_address(v->domain, &event) || !callback_address(v->domain, &failsafe) ||
+        !callback_address(v->domain, &syscall))
         return -EINVAL;
     v->arch.pv.event_callback = event;
     v->arch.pv.failsafe_callback = failsafe;
@@ -131,12 +149,27 @@ long do_nmi_op(unsigned long cmd, unsigned long arg)
             return -EINVAL;
         if (copy_from_guest(&cb, arg, sizeof(cb)))
             return -EFAULT;
+        if (is_32bit(current->domain))
+            cb.handler_address = far_pointer(FLAT32_RING1_CS, cb.handler_address);
         return register_callback(current, CALLBACKTYPE_nmi, 0, cb.handler_address);
     case XENNMI_unregister_callback:
         current->domain->vcpu[0]->arch.pv.trap_table[2].address = 0;
         return 0;
     default:
         return -ENOSYS;
+    }
+}
+
+/* A guest whose iret changes the virtual IOPL has no use for the path that leaves it alone. */
+void pv_vm_assist_changed(struct domain *d)
+{
+    struct vcpu *v;
+
+    for_each_vcpu (d, v) {
+        if (test_bit(VMASST_TYPE_architectural_iopl, &d->vm_assist))
+            __atomic_fetch_or(&v->arch.pv.async, PVA_IOPL, __ATOMIC_SEQ_CST);
+        else
+            __atomic_fetch_and(&v->arch.pv.async, ~(unsigned long)PVA_IOPL, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -154,9 +187,11 @@ long do_vm_assist(unsigned long cmd, unsigned long type)
     switch (cmd) {
     case VMASST_CMD_enable:
         set_bit(type, &d->vm_assist);
+        pv_vm_assist_changed(d);
         return 0;
     case VMASST_CMD_disable:
         clear_bit(type, &d->vm_assist);
+        pv_vm_assist_changed(d);
         return 0;
     default:
         return -ENOSYS;

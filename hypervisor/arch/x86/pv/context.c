@@ -91,16 +91,21 @@ static void fpu_load(struct vcpu *v)
 /* --- segments --- */
 
 #define READ_SEG(name, var) __asm__ volatile("mov %%" #name ", %0" : "=r"(var))
+/* A selector that cannot be loaded becomes null; true if so. */
 #define LOAD_SEG(name, sel)                                                                        \
-    __asm__ volatile("1: mov %k0, %%" #name "\n\t"                                                 \
-                     "2:\n\t"                                                                      \
-                     ".pushsection .fixup, \"ax\"\n\t"                                             \
-                     "3: xor %k0, %k0\n\t"                                                         \
-                     "   jmp 1b\n\t"                                                               \
-                     ".popsection\n\t" _ASM_EXTABLE(1b, 3b)                                        \
-                     : "+r"(sel)                                                                   \
-                     :                                                                             \
-                     : "cc")
+    ({                                                                                             \
+        uint32_t sel_ = (sel);                                                                     \
+        __asm__ volatile("1: mov %k0, %%" #name "\n\t"                                             \
+                         "2:\n\t"                                                                  \
+                         ".pushsection .fixup, \"ax\"\n\t"                                         \
+                         "3: xor %k0, %k0\n\t"                                                     \
+                         "   jmp 1b\n\t"                                                           \
+                         ".popsection\n\t" _ASM_EXTABLE(1b, 3b)                                    \
+                         : "+r"(sel_)                                                              \
+                         :                                                                         \
+                         : "cc");                                                                  \
+        sel_ != (sel);                                                                             \
+    })
 
 static void segments_save(struct vcpu *v)
 {
@@ -112,6 +117,8 @@ static void segments_save(struct vcpu *v)
     READ_SEG(es, regs->es);
     READ_SEG(fs, regs->fs);
     READ_SEG(gs, regs->gs);
+    if (is_32bit(v->domain)) /* the selectors say it all */
+        return;
     pv->fs_base = rdmsr(MSR_FS_BASE);
     gs = rdmsr(MSR_GS_BASE);
     shadow = rdmsr(MSR_KERNEL_GS_BASE);
@@ -119,19 +126,39 @@ static void segments_save(struct vcpu *v)
     pv->gs_base_user = in_kernel_mode(v) ? shadow : gs;
 }
 
+/* A guest whose tables have changed meanwhile is told by its failsafe callback. */
+static void segments_lost(struct vcpu *v)
+{
+    const struct cpu_user_regs *regs = &v->arch.regs;
+    struct pv_vcpu *pv = &v->arch.pv;
+
+    if (!pv->failsafe_callback)
+        return;
+    pv->failed_selectors[0] = regs->ds;
+    pv->failed_selectors[1] = regs->es;
+    pv->failed_selectors[2] = regs->fs;
+    pv->failed_selectors[3] = regs->gs;
+    __atomic_fetch_or(&pv->async, PVA_FAILSAFE, __ATOMIC_SEQ_CST);
+}
+
 static void segments_load(struct vcpu *v)
 {
-    struct cpu_user_regs *regs = &v->arch.regs;
+    const struct cpu_user_regs *regs = &v->arch.regs;
     struct pv_vcpu *pv = &v->arch.pv;
     uint32_t ds = regs->ds, es = regs->es, fs = regs->fs, gs = regs->gs;
 
     if (ds | es | fs | gs) {
-        LOAD_SEG(ds, ds);
-        LOAD_SEG(es, es);
-        LOAD_SEG(fs, fs);
-        LOAD_SEG(gs, gs);
+        bool lost = LOAD_SEG(ds, ds);
+
+        lost |= LOAD_SEG(es, es);
+        lost |= LOAD_SEG(fs, fs);
+        lost |= LOAD_SEG(gs, gs);
+        if (unlikely(lost))
+            segments_lost(v);
     } else
         __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" ::"r"(0));
+    if (is_32bit(v->domain))
+        return;
     /* Bases last: loading a selector replaces them. */
     wrmsr(MSR_FS_BASE, pv->fs_base);
     wrmsr(MSR_GS_BASE, in_kernel_mode(v) ? pv->gs_base_kernel : pv->gs_base_user);
@@ -141,6 +168,27 @@ static void segments_load(struct vcpu *v)
 /* --- the switch --- */
 
 static unsigned long idle_cr3;
+
+/*
+ * The kernel of a 32-bit guest is a supervisor to the page tables, and knows neither SMEP nor
+ * SMAP, which are off while it runs.
+ */
+static void load_cr4(const struct vcpu *v)
+{
+    struct cpu_info *info = cpu_info();
+    unsigned long cr4 = info->cr4 & ~CR4_TSD;
+
+    if (v->domain->arch.vtsc)
+        cr4 |= CR4_TSD;
+    if (unlikely(is_32bit(v->domain))) {
+        cr4 &= ~(CR4_SMEP | CR4_SMAP);
+        info->flags = CPU_RUNS_RING1;
+    } else if (unlikely(info->flags & CPU_RUNS_RING1)) {
+        cr4 |= (cpu_has(SMEP) ? CR4_SMEP : 0) | (cpu_has(SMAP) ? CR4_SMAP : 0);
+        info->flags = 0;
+    }
+    cpu_write_cr4(cr4);
+}
 
 static void state_save(struct vcpu *v)
 {
@@ -165,7 +213,7 @@ static void state_load(struct vcpu *v)
     fpu_load(v);
     if (v->arch.pv.dr[7] & 0xff)
         pv_load_debugregs(v);
-    cpu_write_cr4(v->domain->arch.vtsc ? cpu_info()->cr4 | CR4_TSD : cpu_info()->cr4 & ~CR4_TSD);
+    load_cr4(v);
 }
 
 static void leave_root(struct vcpu *prev)
@@ -203,6 +251,7 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next)
         load_idle_gdt();
         __asm__ volatile("lldt %0" ::"rm"(null));
         write_cr3(idle_cr3);
+        load_cr4(next);
     } else
         state_load(next);
     if (!prev->domain->is_idle)
@@ -280,6 +329,12 @@ void pv_cpu_init(unsigned cpu)
     wrmsr(MSR_STAR, (uint64_t)HYP_CS << 32 | 0xe023ULL << 48);
     wrmsr(MSR_LSTAR, make_stub(cpu * 2, lstar_enter));
     wrmsr(MSR_CSTAR, make_stub(cpu * 2 + 1, cstar_enter));
+    if (host_cpu.vendor == VENDOR_INTEL) {
+        /* SYSENTER: CS as given, SS behind it. */
+        wrmsr(MSR_SYSENTER_CS, HYP_CS);
+        wrmsr(MSR_SYSENTER_ESP, (uint64_t)&guest_regs()->es);
+        wrmsr(MSR_SYSENTER_EIP, (uint64_t)sysenter_enter);
+    }
     wrmsr(MSR_SFMASK, EFLAGS_IF | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT | EFLAGS_AC | EFLAGS_RF |
                           EFLAGS_IOPL | EFLAGS_VM);
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
@@ -287,8 +342,29 @@ void pv_cpu_init(unsigned cpu)
 
 /* --- contexts --- */
 
-static bool context_ok(const struct vcpu_guest_context *c)
+/* xen_pfn_to_cr3 and xen_cr3_to_pfn of xen-x86_32.h and xen-x86_64.h. */
+mfn_t pv_cr3_to_mfn(const struct domain *d, unsigned long cr3)
 {
+    uint32_t cr3_32 = cr3;
+
+    return is_32bit(d) ? _mfn(cr3_32 >> 12 | cr3_32 << 20) : _mfn(xen_cr3_to_pfn(cr3));
+}
+
+unsigned long pv_root_to_cr3(const struct vcpu *v)
+{
+    unsigned long mfn;
+
+    if (!v->arch.root_kernel)
+        return 0;
+    mfn = mfn_x(page_to_mfn(v->arch.root_kernel));
+    return is_32bit(v->domain) ? (uint32_t)(mfn << 12 | mfn >> 20) : xen_pfn_to_cr3(mfn);
+}
+
+/* Of a 32-bit guest only the counts can be wrong: its addresses are 32 bits of its own. */
+static bool context_ok(const struct domain *d, const struct vcpu_guest_context *c)
+{
+    if (is_32bit(d))
+        return c->ldt_ents <= 8192;
     if (!is_canonical(c->fs_base) || !is_canonical(c->gs_base_kernel) ||
         !is_canonical(c->gs_base_user) || !is_canonical(c->ldt_base) || c->ldt_ents > 8192 ||
         !pv_callback_ok(c->event_callback_eip) || !pv_callback_ok(c->failsafe_callback_eip) ||
@@ -300,24 +376,41 @@ static bool context_ok(const struct vcpu_guest_context *c)
     return true;
 }
 
+/* The selectors of a 32-bit guest's are where a 64-bit one's syscall callback is (xen.h). */
+static void set_callbacks(struct vcpu *v, const struct vcpu_guest_context *c)
+{
+    struct pv_vcpu *pv = &v->arch.pv;
+    const struct domain *d = v->domain;
+
+    if (is_32bit(d)) {
+        pv->event_callback = kernel_entry32(d, c->syscall_callback_eip, c->event_callback_eip);
+        pv->failsafe_callback =
+            kernel_entry32(d, c->syscall_callback_eip >> 32, c->failsafe_callback_eip);
+        for (unsigned i = 0; i < 256; i++)
+            pv->trap_table[i].cs = pv_fixup_selector(d, pv->trap_table[i].cs);
+    } else {
+        pv->event_callback = c->event_callback_eip;
+        pv->failsafe_callback = c->failsafe_callback_eip;
+        pv->syscall_callback = c->syscall_callback_eip;
+    }
+}
+
 static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     struct pv_vcpu *pv = &v->arch.pv;
     struct cpu_user_regs *regs = &v->arch.regs;
 
     *regs = c->user_regs;
-    regs->cs = pv_fixup_selector(regs->cs);
-    regs->ss = pv_fixup_selector(regs->ss);
+    regs->cs = pv_fixup_selector(v->domain, regs->cs);
+    regs->ss = pv_fixup_selector(v->domain, regs->ss);
     pv->iopl = (regs->rflags & EFLAGS_IOPL) >> 12; /* the guest's own, never the CPU's */
     regs->rflags = (regs->rflags & ~(uint64_t)EFLAGS_GUEST_CLEAR) | EFLAGS_IF | EFLAGS_MBS;
     regs->entry_vector = regs->error_code = 0;
-    pv->flags = (c->flags & VGCF_in_kernel ? PVF_KERNEL_MODE : 0) |
+    pv->flags = (c->flags & VGCF_in_kernel || is_32bit(v->domain) ? PVF_KERNEL_MODE : 0) |
                 (c->flags & VGCF_failsafe_disables_events ? PVF_FAILSAFE_MASKS_EVENTS : 0) |
                 (c->flags & VGCF_syscall_disables_events ? PVF_SYSCALL_MASKS_EVENTS : 0);
     memcpy(pv->trap_table, c->trap_ctxt, sizeof(c->trap_ctxt));
-    pv->event_callback = c->event_callback_eip;
-    pv->failsafe_callback = c->failsafe_callback_eip;
-    pv->syscall_callback = c->syscall_callback_eip;
+    set_callbacks(v, c);
     pv->fs_base = c->fs_base;
     pv->gs_base_kernel = c->gs_base_kernel;
     pv->gs_base_user = c->gs_base_user;
@@ -336,7 +429,7 @@ int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     struct domain *d = v->domain;
     int ret;
 
-    if (!context_ok(c))
+    if (!context_ok(d, c))
         return -EINVAL;
     pv_set_kernel_stack(v, c->kernel_ss, c->kernel_sp);
     set_registers(v, c);
@@ -351,13 +444,14 @@ int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
         return ret;
     pv_set_ldt(v, c->ldt_base, c->ldt_ents);
 
-    ret = mm_set_root(v, _mfn(xen_cr3_to_pfn(c->ctrlreg[3])), false);
-    if (!ret && c->ctrlreg[1])
+    ret = mm_set_root(v, pv_cr3_to_mfn(d, c->ctrlreg[3]), false);
+    if (!ret && c->ctrlreg[1] && !is_32bit(d))
         ret = mm_set_root(v, _mfn(xen_cr3_to_pfn(c->ctrlreg[1])), true);
     if (ret)
         return ret;
     if (!v->vcpu_id)
         d->vm_assist = c->vm_assist;
+    pv_vm_assist_changed(d);
     v->is_initialised = true;
     if (c->flags & VGCF_online)
         clear_bit(VPF_down, &v->pause_flags);
@@ -387,13 +481,18 @@ void arch_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     c->kernel_ss = pv->kernel_ss;
     c->kernel_sp = pv->kernel_sp;
     memcpy(c->ctrlreg, pv->ctrlreg, sizeof(c->ctrlreg));
-    c->ctrlreg[3] =
-        v->arch.root_kernel ? xen_pfn_to_cr3(mfn_x(page_to_mfn(v->arch.root_kernel))) : 0;
+    c->ctrlreg[3] = pv_root_to_cr3(v);
     c->ctrlreg[1] = v->arch.root_user ? xen_pfn_to_cr3(mfn_x(page_to_mfn(v->arch.root_user))) : 0;
     memcpy(c->debugreg, pv->dr, sizeof(c->debugreg));
     c->event_callback_eip = pv->event_callback;
     c->failsafe_callback_eip = pv->failsafe_callback;
     c->syscall_callback_eip = pv->syscall_callback;
+    if (is_32bit(v->domain)) {
+        c->event_callback_eip = (uint32_t)pv->event_callback;
+        c->failsafe_callback_eip = (uint32_t)pv->failsafe_callback;
+        c->syscall_callback_eip =
+            far_pointer(pv->failsafe_callback >> 32, pv->event_callback >> 32);
+    }
     c->vm_assist = v->domain->vm_assist;
     c->fs_base = pv->fs_base;
     c->gs_base_kernel = pv->gs_base_kernel;
@@ -474,7 +573,7 @@ static void pv_vcpu_reset(struct vcpu *v)
     pv_set_ldt(v, 0, 0);
     memset(pv->trap_table, 0, 256 * sizeof(*pv->trap_table));
     pv->syscall_callback = pv->syscall32_callback = pv->event_callback = 0;
-    pv->failsafe_callback = 0;
+    pv->sysenter_callback = pv->failsafe_callback = 0;
     pv->flags = PVF_KERNEL_MODE;
     pv_fpu_init(v);
 }

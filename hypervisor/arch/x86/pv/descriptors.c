@@ -13,6 +13,7 @@
  */
 #include "arch/x86/mm/mm.h"
 #include "asm/desc.h"
+#include "asm/extable.h"
 #include "asm/layout.h"
 #include "asm/page.h"
 #include "asm/regs.h"
@@ -44,8 +45,8 @@ static unsigned long no_gdt_pte(void)
     return make_pte(hyp_va_to_mfn((unsigned long)no_descriptors), PTE_PRESENT | PTE_ACCESSED);
 }
 
-/* Of this CPU's gdt_page, for slot 14 of whatever vcpu it runs. */
-static DEFINE_PER_CPU(pte_t, gdt_page_pte);
+/* Of this CPU's gdt_page and gdt_page32, for slot 14 of whatever vcpu it runs. */
+static DEFINE_PER_CPU(pte_t[2], gdt_page_pte);
 
 static pte_t hyp_pte(mfn_t mfn)
 {
@@ -69,7 +70,8 @@ mfn_t hyp_va_to_mfn(unsigned long va)
 
 void pv_descriptors_cpu_init(void)
 {
-    this_cpu(gdt_page_pte) = hyp_pte(hyp_va_to_mfn((unsigned long)&this_cpu(gdt_page)));
+    this_cpu(gdt_page_pte)[0] = hyp_pte(hyp_va_to_mfn((unsigned long)&this_cpu(gdt_page)));
+    this_cpu(gdt_page_pte)[1] = hyp_pte(hyp_va_to_mfn((unsigned long)&this_cpu(gdt_page32)));
 }
 
 /* --- the per-domain area --- */
@@ -128,6 +130,7 @@ void pv_perdomain_free(struct domain *d)
 
 /* --- what a descriptor may be --- */
 
+#define SEG_CODE    (1ULL << 43)
 #define SEG_S       (1ULL << 44) /* code or data, not a system segment */
 #define SEG_P       (1ULL << 47)
 #define SEG_L       (1ULL << 53)
@@ -136,22 +139,30 @@ void pv_perdomain_free(struct domain *d)
 #define SEG_DPL(d)  (((d) >> 45) & 3)
 
 /*
- * Makes *desc harmless or says no.  Code and data of ring 3 is all a 64-bit PV guest needs: lower
- * rings are raised, the accessed bit is set (so that the CPU need not write the table), and system
- * segments, call gates above all, are refused.
+ * Makes *desc harmless or says no.  Code and data of ring 3, and of ring 1 and 2 for a 32-bit
+ * kernel, is all a PV guest needs: lower rings are raised, the accessed bit is set (so that the CPU
+ * need not write the table), and system segments, call gates above all, are refused.
  */
 bool pv_check_descriptor(const struct domain *d, uint64_t *desc)
 {
     uint64_t e = *desc;
 
-    (void)d;
     if (!(e & SEG_P))
         return true;
     if (!(e & SEG_S))
         return false;
+    if (is_32bit(d)) {
+        if ((e & SEG_CODE) && (e & SEG_L))
+            return false; /* 64-bit code would see the hypervisor with a supervisor's rights */
+        if (!SEG_DPL(e))
+            e |= 1ULL << 45;
+        /* Conforming code runs at its caller's level, which is never ring 0. */
+        *desc = e | 1ULL << 40;
+        return true;
+    }
     if (SEG_DPL(e) != 3)
         e |= 3ULL << 45;
-    if ((e & (1ULL << 43)) && (e & SEG_L) && (e & SEG_D))
+    if ((e & SEG_CODE) && (e & SEG_L) && (e & SEG_D))
         return false; /* reserved */
     if ((SEG_TYPE(e) & 0xc) == 0xc)
         return false; /* conforming code: would run at the caller's level */
@@ -266,7 +277,8 @@ bool pv_drop_ldt(struct vcpu *v)
 
 static void load_ldt(const struct vcpu *v)
 {
-    uint64_t *desc = &this_cpu(gdt_page).desc[(LDT_SELECTOR - GDT_RESERVED_BASE) / 8];
+    struct gdt_page *page = is_32bit(v->domain) ? &this_cpu(gdt_page32) : &this_cpu(gdt_page);
+    uint64_t *desc = &page->desc[(LDT_SELECTOR - GDT_RESERVED_BASE) / 8];
     unsigned long base = area_va(v) + LDT_FIRST_PAGE * PAGE_SIZE;
     unsigned limit = v->arch.pv.ldt_ents * 8 - 1;
     uint16_t sel = 0;
@@ -332,6 +344,31 @@ bool pv_map_ldt_page(struct vcpu *v, unsigned long offset, struct cpu_user_regs 
     return regs != NULL;
 }
 
+/* --- looking a selector up --- */
+
+bool pv_read_descriptor(uint16_t sel, uint64_t *desc)
+{
+    const struct vcpu *v = current;
+    unsigned count = sel & 4 ? v->arch.pv.ldt_ents : (GDT_LIMIT + 1) / 8, i = sel >> 3;
+    const uint64_t *table = (const uint64_t *)area_va(v);
+    bool ok = true;
+
+    if (i >= count)
+        return false;
+    if (sel & 4)
+        table += LDT_FIRST_PAGE * DESC_PER_PAGE;
+    /* A page of the LDT may not be there yet: the fault maps it, or goes to the fix-up. */
+    __asm__ volatile("1: mov %2, %0\n\t"
+                     "2:\n\t"
+                     ".pushsection .fixup, \"ax\"\n\t"
+                     "3: xor %k1, %k1\n\t"
+                     "   jmp 2b\n\t"
+                     ".popsection\n\t" _ASM_EXTABLE(1b, 3b)
+                     : "=&r"(*desc), "+r"(ok)
+                     : "m"(table[index_nospec(i, count)]));
+    return ok;
+}
+
 /* --- context switch --- */
 
 /*
@@ -342,7 +379,7 @@ void pv_load_descriptor_tables(struct vcpu *v)
 {
     struct desc_ptr gdtr = {.limit = GDT_LIMIT, .base = area_va(v)};
 
-    v->arch.pv.gdt_ldt_l1[GDT_FIRST_RESERVED_PAGE] = this_cpu(gdt_page_pte);
+    v->arch.pv.gdt_ldt_l1[GDT_FIRST_RESERVED_PAGE] = this_cpu(gdt_page_pte)[is_32bit(v->domain)];
     __asm__ volatile("lgdt %0" ::"m"(gdtr));
     load_ldt(v);
 }

@@ -14,12 +14,15 @@
  * the guest's throughout.
  */
 #include <asm/cpu.h>
+#include <asm/irq_vectors.h>
 #include <asm/layout.h>
 #include "asm-offsets.h"
 
+#define TRAP_SYSENTER     0x34
 #define TRAP_SYSCALL      0x100 /* in entry_vector: rcx and r11 need not be restored */
 #define GUEST_CS64        0xe033
 #define GUEST_SS          0xe02b
+#define GUEST_CS32        0xe023
 #define X86_EFLAGS_IF_BIT 9
 /* Hypercall numbers (xen.h). */
 #define IRET_NR             23
@@ -45,13 +48,7 @@
  * The gate into C from a guest: where the guest could have filled the CPU's return stack with
  * addresses of its own (no SMEP), fills it with harmless ones.  Clobbers rax.
  */
-        .macro ENTER_C
-772:    .byte 0xe9 /* jmp 773f, five bytes in any case */
-        .long 773f - . - 4
-        .pushsection .patch_sites, "a"
-        .balign 4
-        .long 772b - ., 2
-        .popsection
+        .macro FILL_RETURN_STACK
         mov %rsp, %rax
         .rept 32
         call 774f
@@ -59,7 +56,27 @@
 774:
         .endr
         mov %rax, %rsp
+        .endm
+
+        .macro ENTER_C
+772:    .byte 0xe9 /* jmp 773f, five bytes in any case */
+        .long 773f - . - 4
+        .pushsection .patch_sites, "a"
+        .balign 4
+        .long 772b - ., 2
+        .popsection
+        FILL_RETURN_STACK
 773:
+        .endm
+
+/* The same, with ring 1 as a possible origin: it runs without SMEP wherever it runs. */
+        .macro ENTER_C_RING1
+        testb $CPU_RUNS_RING1, CPUINFO_flags(%rsp)
+        jnz 775f
+        ENTER_C
+        jmp 776f
+775:    FILL_RETURN_STACK
+776:
         .endm
 
         .macro EXTABLE from, to
@@ -383,7 +400,7 @@ stub_14:
         mov VCPU_trap_table(%rax), %rcx
         cmpq $0, TRAP_INFO_PF_address(%rcx)
         je pf_restore
-        testb $1, CPUINFO_flags(%rsp) /* SMAP pauses: C puts it back */
+        testb $CPU_SMAP_PAUSES, CPUINFO_flags(%rsp) /* C puts it back */
         jnz pf_restore
         mov VCPU_info(%rax), %rdi
         mov %rdx, VCPU_cr2(%rax)
@@ -469,15 +486,49 @@ FUNC cstar_enter
         push $GUEST_SS
         push %rax
         push %r11
-        push $0xe023
+        push $GUEST_CS32
         push %rcx
         sub $REGS_rip, %rsp
         movl $TRAP_SYSCALL, REGS_entry_vector(%rsp)
         SAVE_REST
         sti
-        ENTER_C
+        ENTER_C_RING1
         mov %rsp, %rdi
         call pv_syscall32
+        jmp ret_to_guest
+
+/* Hypercalls of 32-bit kernels: int $0x82 in ring 1 (the gate's DPL). */
+        .balign 16
+stub_130:
+        push $0
+        movl $VECTOR_HYPERCALL32, 4(%rsp)
+        SAVE_ALL
+        CLAC
+        ENTER_C_RING1
+        sti
+        mov %rsp, %rdi
+        call hypercall_dispatch32
+        jmp ret_to_guest
+
+/*
+ * SYSENTER, where the CPU has it in long mode (Intel): on the stack at guest_regs.es.  It has saved
+ * nothing; where it came from is the guest's own convention.
+ */
+FUNC sysenter_enter
+        push $GUEST_SS
+        push $0
+        pushf
+        push $2
+        popf /* NT, with which IRET would fault */
+        push $GUEST_CS32
+        push $0
+        push $0
+        movl $TRAP_SYSENTER, 4(%rsp)
+        SAVE_ALL
+        CLAC
+        ENTER_C_RING1
+        mov %rsp, %rdi
+        call pv_sysenter
         jmp ret_to_guest
 
 /*
@@ -502,7 +553,7 @@ FUNC ret_to_guest
 iret_failed:
         push $0
         SAVE_ALL
-        ENTER_C
+        ENTER_C_RING1
         mov %rsp, %rdi
         call pv_iret_failed
         jmp ret_to_guest
@@ -529,7 +580,7 @@ common_exception:
         CLAC
         testb $3, REGS_cs(%rsp)
         jz 1f
-        ENTER_C
+        ENTER_C_RING1
         mov %rsp, %rdi
         call do_exception
         jmp ret_to_guest
@@ -542,7 +593,7 @@ common_interrupt:
         CLAC
         testb $3, REGS_cs(%rsp)
         jz 1f
-        ENTER_C
+        ENTER_C_RING1
         mov %rsp, %rdi
         call do_irq
         jmp ret_to_guest
@@ -575,7 +626,7 @@ common_ist:
         lea 2f(%rip), %rcx
         push %rcx
         iretq
-2:      ENTER_C
+2:      ENTER_C_RING1
         mov %rsp, %rdi
         call do_exception
         jmp ret_to_guest
@@ -648,6 +699,10 @@ irq_entry_table:
         .macro INTERRUPT vec
         .if \vec == 0x80
         EXCEPTION \vec, 0
+        .elseif \vec == VECTOR_HYPERCALL32
+        .pushsection .rodata
+        .quad stub_130
+        .popsection
         .else
         EXCEPTION \vec, 0, common_interrupt
         .endif

@@ -17,6 +17,56 @@
 #define X86_EFLAGS_VM   0x20000UL
 #define TRAP_SYSCALL    0x100u
 
+/* The rest of an iret: what the frame's flags mean beyond rflags, and NMIs that waited. */
+static void iret_done(struct vcpu *v, uint64_t flags)
+{
+    v->info->evtchn_upcall_mask = !(flags & X86_EFLAGS_IF);
+    if (likely(!v->arch.pv.async))
+        return;
+    if (v->arch.pv.async & PVA_IOPL)
+        v->arch.pv.iopl = (flags & X86_EFLAGS_IOPL) >> 12;
+    __atomic_fetch_and(&v->arch.pv.async, ~(unsigned long)(PVA_NMI_MASKED | PVA_MCE_MASKED),
+                       __ATOMIC_SEQ_CST); /* others set bits of it */
+}
+
+/*
+ * iret of a 32-bit kernel: eax, eip, cs, eflags [, esp, ss if to another ring] are on its stack;
+ * the last word of cs is where frames have the event mask.
+ */
+static long iret32(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    uint32_t f[6];
+    uint64_t addr;
+    bool outer;
+
+    if (!pv_stack_address(regs->ss, regs->rsp, 16, &addr) || copy_from_guest(f, addr, 16))
+        goto bad_stack;
+    if (f[3] & X86_EFLAGS_VM) { /* there is no virtual-8086 mode under a 64-bit hypervisor */
+        regs->rip -= 2;
+        pv_inject_exception(regs, EMUL_VEC_GP, 0);
+        return regs->rax;
+    }
+    outer = (f[2] & 3) > (regs->cs & 3);
+    if (outer) {
+        if (!pv_stack_address(regs->ss, regs->rsp, 24, &addr) ||
+            copy_from_guest(f + 4, addr + 16, 8))
+            goto bad_stack;
+        regs->rsp = f[4];
+        regs->ss = pv_fixup_selector(v->domain, f[5]);
+    } else
+        regs->rsp = (uint32_t)regs->rsp + 16;
+    regs->rip = f[1];
+    regs->cs = pv_fixup_selector(v->domain, f[2]);
+    regs->rflags = (f[3] & ~(X86_EFLAGS_IOPL | X86_EFLAGS_VM)) | X86_EFLAGS_IF;
+    iret_done(v, f[3]);
+    return f[0];
+
+bad_stack:
+    domain_crash(v->domain, "vcpu %u: iret with a bad stack %#lx", v->vcpu_id,
+                 (unsigned long)regs->rsp);
+    return 0;
+}
+
 /* iret (xen-x86_64.h, struct iret_context): the frame is on the caller's stack. */
 long do_iret(void)
 {
@@ -24,6 +74,8 @@ long do_iret(void)
     struct cpu_user_regs *regs = guest_regs();
     struct iret_context f;
 
+    if (is_32bit(v->domain))
+        return iret32(v, regs);
     if (copy_from_guest(&f, regs->rsp, sizeof(f))) {
         domain_crash(v->domain, "vcpu %u: iret with a bad stack %#lx", v->vcpu_id,
                      (unsigned long)regs->rsp);
@@ -38,19 +90,16 @@ long do_iret(void)
         toggle_guest_mode(v);
     }
     regs->rip = f.rip;
-    regs->cs = pv_fixup_selector(f.cs);
+    regs->cs = pv_fixup_selector(v->domain, f.cs);
     regs->rflags = (f.rflags & ~(X86_EFLAGS_IOPL | X86_EFLAGS_VM)) | X86_EFLAGS_IF;
     regs->rsp = f.rsp;
-    regs->ss = pv_fixup_selector(f.ss);
+    regs->ss = pv_fixup_selector(v->domain, f.ss);
     if (!(f.flags & VGCF_in_syscall)) {
         regs->entry_vector &= ~TRAP_SYSCALL;
         regs->r11 = f.r11;
         regs->rcx = f.rcx;
     }
-    v->info->evtchn_upcall_mask = !(f.rflags & X86_EFLAGS_IF);
-    if (unlikely(v->arch.pv.async)) /* others set bits of it */
-        __atomic_fetch_and(&v->arch.pv.async, ~(unsigned long)(PVA_NMI_MASKED | PVA_MCE_MASKED),
-                           __ATOMIC_SEQ_CST);
+    iret_done(v, f.rflags);
     return f.rax;
 }
 
@@ -64,9 +113,13 @@ long do_iret(void)
  */
 void pv_set_kernel_stack(struct vcpu *v, unsigned long ss, unsigned long sp)
 {
+    v->arch.pv.kernel_ss = pv_fixup_selector(v->domain, ss);
+    if (is_32bit(v->domain)) {
+        v->arch.pv.kernel_sp = (uint32_t)sp;
+        return;
+    }
     if (!is_canonical(sp) || (sp - 128 < DIRECTMAP_VIRT_END && sp > M2P_RO_VIRT))
         sp = NO_STACK;
-    v->arch.pv.kernel_ss = pv_fixup_selector(ss);
     v->arch.pv.kernel_sp = sp & ~15UL;
 }
 
@@ -82,6 +135,8 @@ long do_set_segment_base(unsigned long which, unsigned long base)
 {
     struct pv_vcpu *pv = &current->arch.pv;
 
+    if (is_32bit(current->domain)) /* it has descriptors for that */
+        return -ENOSYS;
     switch (which) {
     case SEGBASE_FS:
         if (!is_canonical(base))

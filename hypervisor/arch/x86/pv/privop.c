@@ -69,6 +69,14 @@ static int privop_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr
 
 /* --- I/O ports --- */
 
+/* Does the guest's own virtual IOPL allow its current mode ports, CLI and STI? */
+static bool iopl_suffices(const struct vcpu *v, const struct cpu_user_regs *regs)
+{
+    unsigned kernel_level = v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl) ? 0 : 1;
+
+    return v->arch.pv.iopl >= (guest_kernel(v, regs) ? kernel_level : 3);
+}
+
 /* The guest's own virtual I/O privilege: by level (set_iopl) or by bitmap (set_iobitmap). */
 static bool io_privileged(const struct vcpu *v, const struct cpu_user_regs *regs, unsigned port,
                           unsigned bytes)
@@ -77,10 +85,7 @@ static bool io_privileged(const struct vcpu *v, const struct cpu_user_regs *regs
     bool user = !in_kernel_mode(v), failed;
     uint16_t bits;
 
-    (void)regs;
-    if (pv->iopl >= (user                                                         ? 3u
-                     : v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl) ? 0
-                                                                                  : 1))
+    if (iopl_suffices(v, regs))
         return true;
     if (!pv->iobmp_guest || port + bytes > pv->iobmp_limit)
         return false;
@@ -150,7 +155,7 @@ static int privop_read_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t *val)
     case 3:
         if (!v->arch.root_kernel)
             return gp(ctxt);
-        *val = xen_pfn_to_cr3(mfn_x(page_to_mfn(v->arch.root_kernel)));
+        *val = pv_root_to_cr3(v);
         return EMUL_OKAY;
     case 4:
         *val = v->arch.pv.ctrlreg[4] | CR4_GUEST_SHOWN;
@@ -175,7 +180,7 @@ static int privop_write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
         v->arch.pv.ctrlreg[2] = v->info->arch.cr2 = val;
         return EMUL_OKAY;
     case 3: {
-        int ret = mm_set_root(v, _mfn(xen_cr3_to_pfn(val)), false);
+        int ret = mm_set_root(v, pv_cr3_to_mfn(v->domain, val), false);
 
         if (ret == -ERESTART)
             return EMUL_RETRY;
@@ -224,9 +229,9 @@ static int privop_write_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t val)
     struct vcpu *v = current;
     bool avx = val & XCR0_YMM;
 
-    if (reg || !host_cpu.xcr0_max || !in_kernel_mode(v) || !(val & XCR0_X87) ||
-        (val & ~host_cpu.xcr0_max) || (avx && !(val & XCR0_SSE)) ||
-        ((val & 0xe0) && ((val & 0xe0) != 0xe0 || !avx)) || ((val & 0x18) && (val & 0x18) != 0x18))
+    if (reg || !host_cpu.xcr0_max || ctxt->cpl || !(val & XCR0_X87) || (val & ~host_cpu.xcr0_max) ||
+        (avx && !(val & XCR0_SSE)) || ((val & 0xe0) && ((val & 0xe0) != 0xe0 || !avx)) ||
+        ((val & 0x18) && (val & 0x18) != 0x18))
         return gp(ctxt);
     v->arch.xcr0 = val;
     xsetbv(0, val);
@@ -313,7 +318,7 @@ static int privop_tsc(struct emul_ctxt *ctxt, uint64_t *val)
 {
     struct vcpu *v = current;
 
-    if ((v->arch.pv.ctrlreg[4] & CR4_TSD) && !in_kernel_mode(v))
+    if ((v->arch.pv.ctrlreg[4] & CR4_TSD) && ctxt->cpl)
         return gp(ctxt);
     *val = v->domain->arch.vtsc ? arch_guest_tsc(v) : rdtsc();
     return EMUL_OKAY;
@@ -332,9 +337,8 @@ static int privop_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
 
 static int privop_write_if(struct emul_ctxt *ctxt, bool enable)
 {
-    (void)ctxt;   /* with I/O privilege CLI and STI are accepted, and mean nothing: events have */
-    (void)enable; /* their own mask */
-    return EMUL_OKAY;
+    (void)enable; /* with I/O privilege CLI and STI mean nothing: events have their own mask */
+    return iopl_suffices(current, ctxt->regs) ? EMUL_OKAY : gp(ctxt);
 }
 
 static int privop_wbinvd(struct emul_ctxt *ctxt)
@@ -356,15 +360,16 @@ static int privop_invlpg(struct emul_ctxt *ctxt, uint64_t addr)
 /* Only what this file is for; guest user gets no more than ports, the TSC and CPUID. */
 static int privop_validate(struct emul_ctxt *ctxt, const struct insn *insn)
 {
-    (void)ctxt;
     if (!emul_insn_is_privop(insn))
         return EMUL_UNHANDLEABLE;
-    if (in_kernel_mode(current))
+    if (!ctxt->cpl)
         return EMUL_OKAY;
     switch (insn->opcode) {
     case 0x6c ... 0x6f: /* ins, outs */
     case 0xe4 ... 0xe7: /* in, out */
     case 0xec ... 0xef:
+    case 0xfa: /* cli, sti */
+    case 0xfb:
     case 0x0f31: /* rdtsc */
     case 0x0fa2: /* cpuid */
         return EMUL_OKAY;
@@ -399,6 +404,7 @@ static const struct emul_ops privop_ops = {
     .read_tsc = privop_tsc,
     .cpuid = privop_cpuid,
     .write_if = privop_write_if,
+    .segment = pv_emul_segment,
     .wbinvd = privop_wbinvd,
     .invlpg = privop_invlpg,
 };
@@ -407,35 +413,8 @@ static const struct emul_ops fep_ops = {
     .insn_fetch = privop_fetch,
     .validate = cpuid_only,
     .cpuid = privop_cpuid,
+    .segment = pv_emul_segment,
 };
-
-/* Is the code at cs 64-bit?  LAR knows, under the guest's own tables. */
-static bool long_mode_code(uint16_t cs)
-{
-    uint32_t rights = 0;
-
-    if (cs == FLAT_RING3_CS64)
-        return true;
-    __asm__("lar %1, %0" : "+r"(rights) : "r"((uint32_t)cs) : "cc");
-    return rights & (1u << 21);
-}
-
-static void ctxt_init(struct emul_ctxt *ctxt, struct cpu_user_regs *regs,
-                      const struct emul_ops *ops)
-{
-    struct vcpu *v = current;
-    bool is64 = long_mode_code(regs->cs);
-
-    *ctxt = (struct emul_ctxt){
-        .regs = regs,
-        .ops = ops,
-        .addr_size = is64 ? 64 : 32,
-        .sp_size = is64 ? 64 : 32,
-        .cpl = in_kernel_mode(v) ? 0 : 3,
-        .iopl = 3, /* the callbacks check */
-        .amd = host_cpu.vendor == VENDOR_AMD,
-    };
-}
 
 /* Acts on the emulator's verdict; false: not ours. */
 static bool finish(struct emul_ctxt *ctxt, int result)
@@ -468,9 +447,7 @@ bool pv_emulate_privileged_op(struct cpu_user_regs *regs)
 {
     struct emul_ctxt ctxt;
 
-    ctxt_init(&ctxt, regs, &privop_ops);
-    if (ctxt.addr_size != 64)
-        return false; /* 32-bit user code has no business here */
+    pv_emul_init(&ctxt, regs, &privop_ops);
     return finish(&ctxt, x86_emulate(&ctxt));
 }
 
@@ -480,7 +457,7 @@ bool pv_emulate_invalid_op(struct cpu_user_regs *regs)
     struct cpu_user_regs saved = *regs;
     int ret;
 
-    ctxt_init(&ctxt, regs, &fep_ops);
+    pv_emul_init(&ctxt, regs, &fep_ops);
     if (emul_strip_fep(&ctxt) != EMUL_OKAY)
         return false;
     ret = x86_emulate(&ctxt);

@@ -19,10 +19,6 @@
 #define PFEC_USER    0x4u
 #define PFEC_FETCH   0x10u
 
-/* In struct cpu_info, flags. */
-#define SMAP_PAUSES    0x1u
-#define SMAP_JUST_LEFT 0x2u /* ... and the guest has not yet been resumed */
-
 bool pv_smap_fault(unsigned long addr, uint32_t error)
 {
     struct cpu_info *info = cpu_info();
@@ -31,7 +27,7 @@ bool pv_smap_fault(unsigned long addr, uint32_t error)
         !(info->cr4 & CR4_SMAP) || (addr >= M2P_RO_VIRT && addr < DIRECTMAP_VIRT_END))
         return false;
     cpu_write_cr4(info->cr4 & ~CR4_SMAP);
-    info->flags |= SMAP_PAUSES | SMAP_JUST_LEFT;
+    info->flags |= CPU_SMAP_PAUSES | CPU_SMAP_JUST_LEFT;
     return true;
 }
 
@@ -39,10 +35,10 @@ void pv_smap_resume(void)
 {
     struct cpu_info *info = cpu_info();
 
-    if (info->flags & SMAP_JUST_LEFT) {
-        info->flags &= ~SMAP_JUST_LEFT;
+    if (info->flags & CPU_SMAP_JUST_LEFT) {
+        info->flags &= ~(uint32_t)CPU_SMAP_JUST_LEFT;
     } else {
-        info->flags &= ~SMAP_PAUSES;
+        info->flags &= ~(uint32_t)CPU_SMAP_PAUSES;
         cpu_write_cr4(info->cr4 | CR4_SMAP);
     }
 }

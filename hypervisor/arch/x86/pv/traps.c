@@ -91,8 +91,8 @@ static void guest_page_fault(struct cpu_user_regs *regs)
     if (unlikely(addr - PERDOMAIN_VIRT < (1UL << 39)) && !(error & PFEC_PRESENT) &&
         pv_map_ldt_page(v, addr - PERDOMAIN_VIRT, regs))
         return;
-    if ((error & (PFEC_PRESENT | PFEC_WRITE)) == (PFEC_PRESENT | PFEC_WRITE) && in_kernel_mode(v) &&
-        mm_try_ptwr_fault(v, addr, regs))
+    if ((error & (PFEC_PRESENT | PFEC_WRITE)) == (PFEC_PRESENT | PFEC_WRITE) &&
+        guest_kernel(v, regs) && mm_try_ptwr_fault(v, addr, regs))
         return;
     pv_inject_page_fault(regs, addr, error);
 }
@@ -107,12 +107,14 @@ static bool guest_software_interrupt(struct cpu_user_regs *regs)
     struct vcpu *v = current;
     const struct trap_info *t;
     uint8_t insn[2];
+    uint64_t addr;
 
-    if ((regs->error_code & 7) != 2 || copy_from_guest(insn, regs->rip, 2) || insn[0] != 0xcd)
+    if ((regs->error_code & 7) != 2 || !pv_code_address(regs, &addr) ||
+        copy_from_guest(insn, addr, 2) || insn[0] != 0xcd)
         return false;
     regs->error_code = insn[1] * 8u + 2; /* if it is to be a fault, as the manual has it */
     t = &v->arch.pv.trap_table[insn[1]];
-    if (!t->address || TI_GET_DPL(t) < (in_kernel_mode(v) ? 1 : 3))
+    if (!t->address || TI_GET_DPL(t) < (guest_kernel(v, regs) ? 1 : 3))
         return false;
     regs->rip += 2;
     pv_inject_interrupt(regs, insn[1]);
@@ -123,7 +125,7 @@ static void guest_int80(struct cpu_user_regs *regs)
 {
     const struct trap_info *t = &current->arch.pv.trap_table[VEC_INT80];
 
-    if (t->address && TI_GET_DPL(t) >= (in_kernel_mode(current) ? 1 : 3))
+    if (t->address && TI_GET_DPL(t) >= (guest_kernel(current, regs) ? 1 : 3))
         pv_inject_interrupt(regs, VEC_INT80);
     else {
         regs->rip -= 2;
@@ -192,11 +194,17 @@ void do_exception(struct cpu_user_regs *regs)
         hypervisor_exception(regs, vec);
 }
 
-/* NMIs and machine checks that wait for the guest to be ready for them. */
+/* Segments that could not be loaded; NMIs that wait for the guest to be ready for them. */
 static bool deliver_async(struct vcpu *v, struct cpu_user_regs *regs)
 {
     struct pv_vcpu *pv = &v->arch.pv;
 
+    if (unlikely(pv->async & PVA_FAILSAFE)) {
+        __atomic_fetch_and(&pv->async, ~(unsigned long)PVA_FAILSAFE, __ATOMIC_SEQ_CST);
+        pv_bounce(regs, pv->failsafe_callback, 0,
+                  BOUNCE_FAILSAFE | (pv->flags & PVF_FAILSAFE_MASKS_EVENTS ? BOUNCE_MASK : 0));
+        return true;
+    }
     if ((pv->async & (PVA_NMI_PENDING | PVA_NMI_MASKED)) == PVA_NMI_PENDING &&
         pv->trap_table[VEC_NMI].address) {
         __atomic_fetch_or(&pv->async, PVA_NMI_MASKED, __ATOMIC_SEQ_CST);
@@ -236,7 +244,7 @@ bool pv_exit_work(struct cpu_user_regs *regs)
             pv_bounce(regs, v->arch.pv.event_callback, 0, BOUNCE_MASK);
             continue;
         }
-        if (unlikely(cpu_info()->flags))
+        if (unlikely(cpu_info()->flags & (CPU_SMAP_PAUSES | CPU_SMAP_JUST_LEFT)))
             pv_smap_resume();
         return sysret_will_do(regs);
     }
@@ -264,12 +272,36 @@ void pv_syscall32(struct cpu_user_regs *regs)
 {
     struct pv_vcpu *pv = &current->arch.pv;
 
-    if (in_kernel_mode(current) || !pv->syscall32_callback) {
+    if (is_32bit(current->domain)) {
+        /* Whichever ring it was, it counts as the user: the CPU does not tell. */
+        regs->cs = FLAT32_RING3_CS;
+        regs->ss = FLAT32_RING3_DS;
+        regs->entry_vector = 0;
+    }
+    if (guest_kernel(current, regs) || !pv->syscall32_callback) {
         pv_syscall_no_callback(regs);
         return;
     }
     pv_bounce(regs, pv->syscall32_callback, 0,
               pv->flags & PVF_SYSCALL32_MASKS_EVENTS ? BOUNCE_MASK : 0);
+}
+
+/* From 32-bit code of any guest: user code, as far as anybody can tell. */
+void pv_sysenter(struct cpu_user_regs *regs)
+{
+    struct vcpu *v = current;
+    struct pv_vcpu *pv = &v->arch.pv;
+
+    local_irq_enable();
+    if (is_32bit(v->domain)) {
+        regs->cs = FLAT32_RING3_CS;
+        regs->ss = FLAT32_RING3_DS;
+    }
+    if (guest_kernel(v, regs) || !pv->sysenter_callback)
+        pv_inject_exception(regs, VEC_GP, 0);
+    else
+        pv_bounce(regs, pv->sysenter_callback, 0,
+                  pv->flags & PVF_SYSENTER_MASKS_EVENTS ? BOUNCE_MASK : 0);
 }
 
 /*
