@@ -591,6 +591,11 @@ void evtchn_vcpu_info_moved(struct vcpu *v)
     vcpu_mark_events_pending(v);
 }
 
+unsigned evtchn_in_use(const struct domain *d)
+{
+    return d->event ? READ_ONCE(d->event->active) : 0;
+}
+
 int domain_max_evtchn_port(struct domain *d, unsigned max_port)
 {
     if (!d->event)

@@ -34,6 +34,8 @@ void evtchn_vcpu_info_moved(struct vcpu *v);
 bool vcpu_event_pending(const struct vcpu *v);
 /* d may bind ports up to max_port from now on (XEN_DOMCTL_set_max_evtchn). */
 int domain_max_evtchn_port(struct domain *d, unsigned max_port);
+/* Ports of d that are taken.  A snapshot, unlocked, for debug keys. */
+unsigned evtchn_in_use(const struct domain *d);
 int evtchn_reset(struct domain *d); /* -ERESTART when preempted: call again */
 /* A hypervisor-internal allocation for the builder: an unbound port of d for remote. -errno. */
 int evtchn_alloc_unbound(struct domain *d, domid_t remote, evtchn_port_t *port);

@@ -13,3 +13,5 @@ int grant_get_status_frame(struct domain *d, unsigned idx, mfn_t *mfn);
 /* How many of them d may have at most (the size of the resource). */
 unsigned grant_max_frames(struct domain *d);
 unsigned grant_max_status_frames(struct domain *d);
+/* Handles of mappings that d has made and not undone.  A snapshot, unlocked, for debug keys. */
+unsigned grant_handles_in_use(const struct domain *d);

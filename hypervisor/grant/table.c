@@ -135,6 +135,11 @@ unsigned grant_max_status_frames(struct domain *d)
     return d->grant ? status_frames_for(d->grant->max_frames) : 0;
 }
 
+unsigned grant_handles_in_use(const struct domain *d)
+{
+    return d->grant ? READ_ONCE(d->grant->mapped) : 0;
+}
+
 int grant_get_frame(struct domain *d, unsigned idx, mfn_t *mfn)
 {
     struct grant_table *t = d->grant;

@@ -10,6 +10,8 @@
 #include "arch/api/arch_time.h"
 #include "domain/domain.h"
 #include "domain/unit.h"
+#include "event/event.h"
+#include "grant/grant.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
 #include "kernel/panic.h"
@@ -89,6 +91,33 @@ static void dump_domains(unsigned char key)
     }
 }
 
+/*
+ * What domains hold, one line each, then the sums: before a domain came and after it has gone they
+ * are to be the same.  A dying domain is in the list until its last reference is put.
+ */
+static void count_holdings(unsigned char key)
+{
+    unsigned long domains = 0, pages = 0, hyp_pages = 0, ports = 0, handles = 0;
+    struct domain *d;
+
+    (void)key;
+    for_each_domain (d) {
+        printk(
+            " d%u: pages %lu, hypervisor pages %lu, event ports %u, grant handles %u, refs %u%s\n",
+            d->id, d->mem.tot_pages, d->mem.hyp_pages, evtchn_in_use(d), grant_handles_in_use(d),
+            d->refs, d->dying ? ", dying" : "");
+        domains++;
+        pages += d->mem.tot_pages;
+        hyp_pages += d->mem.hyp_pages;
+        ports += evtchn_in_use(d);
+        handles += grant_handles_in_use(d);
+    }
+    printk(
+        " sum: domains %lu, pages %lu, hypervisor pages %lu, event ports %lu, grant handles %lu, "
+        "free pages %llu\n",
+        domains, pages, hyp_pages, ports, handles, (unsigned long long)heap_free_pages());
+}
+
 static void dump_this_cpu(void *unused)
 {
     struct vcpu *v = current;
@@ -139,6 +168,7 @@ void keyhandler_init(void)
     keyhandler_register('*', run_all, "all that only show something");
     keyhandler_register('R', reboot, "reboot the machine");
     keyhandler_register('q', dump_domains, "domains and vcpus");
+    keyhandler_register('L', count_holdings, "pages, event ports and grant handles in use");
     keyhandler_register('d', dump_cpus, "registers of what the CPUs run");
     keyhandler_register('0', dump_dom0, "registers of dom0");
 }
