@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""GRUB as a guest (Debian's grub-xen-host, unmodified): it reads the guest's own disk by way of
+dom0's block back end, and boots the Debian kernel that it finds there."""
+import os
+import subprocess
+
+import pytest
+
+from conftest import LOGS, Guests, Stable, build
+
+GRUB = "/usr/lib/grub-xen/grub-x86_64-xen.bin"
+CONFIG = """\
+echo grub reads its configuration
+set timeout=0
+menuentry "Debian, from the disk" {
+    linux /boot/vmlinuz console=hvc0 quiet found_by=grub
+    initrd /boot/guest.img
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def grub_dom0(built):
+    """A dom0 whose disk holds what a guest boots from, and that has GRUB to give to the guest."""
+    tree = os.path.join(LOGS, f"pvgrub.{os.getpid()}")
+    disk = tree + ".disk"
+    os.makedirs(os.path.join(tree, "boot/grub"))
+    with open(os.path.join(tree, "boot/grub/grub.cfg"), "w") as file:
+        file.write(CONFIG)
+    for name in ("vmlinuz", "guest.img"):
+        os.link(os.path.join(build.OUT, name), os.path.join(tree, "boot", name))
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", "-d", tree, disk, "48M"], check=True)
+    subprocess.run(["rm", "-r", tree], check=True)
+    image = build.Image()
+    image.add_file("boot/grub-x86_64-xen.bin", GRUB)
+    image.add("etc/xen/grub.cfg", b'type = "pv"\nkernel = "/boot/grub-x86_64-xen.bin"\n'
+              b'memory = 192\nvcpus = 2\ndisk = ["phy:/dev/sda,xvda,w"]\n')
+    extra = tree + ".img"
+    with open(extra, "wb") as file:
+        image.write(file)
+    stable = Stable("pvgrub", extra=[built, extra],
+                    devices=["-nic", "none", "-drive", f"file={disk},format=raw,if=ide,index=0"])
+    yield stable.get()
+    stable.close()
+    os.unlink(disk)
+    os.unlink(extra)
+
+
+def test_grub_boots_a_kernel_from_the_guests_disk(grub_dom0):
+    Guests(grub_dom0).create("grub", "grub")
+    with grub_dom0.console("grub", timeout=180) as guest:
+        assert "found_by=grub" in guest.sh("cat /proc/cmdline")
+        assert int(guest.sh("nproc")) == 2
+        guest.until("[ -b /dev/xvda ]", 30)
+        said = guest.sh("dd if=/dev/xvda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
+    assert said == grub_dom0.sh("dd if=/dev/sda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
+    grub_dom0.sh("xl shutdown -w grub", 120)
+    grub_dom0.gone("grub")
+    # Whatever GRUB granted and bound before Linux took over is gone, too.
+    grub_dom0.until("! ls -d /sys/bus/xen-backend/devices/v* 2>/dev/null", 30)
