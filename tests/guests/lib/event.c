@@ -4,11 +4,14 @@
 
 volatile u64 event_count[4096];
 
+#define WORD_BITS    (8 * sizeof(xen_ulong_t))
+#define BIT_OF(port) ((xen_ulong_t)1 << ((port) % WORD_BITS))
+
 static bool test_and_clear(volatile xen_ulong_t *words, unsigned port)
 {
-    u64 bit = 1UL << (port & 63);
+    xen_ulong_t bit = BIT_OF(port);
 
-    return __atomic_fetch_and(&words[port / 64], ~bit, __ATOMIC_SEQ_CST) & bit;
+    return __atomic_fetch_and(&words[port / WORD_BITS], ~bit, __ATOMIC_SEQ_CST) & bit;
 }
 
 void event_loop(void)
@@ -17,14 +20,14 @@ void event_loop(void)
 
     do {
         vi->evtchn_upcall_pending = 0;
-        u64 sel = __atomic_exchange_n(&vi->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
+        ulong sel = __atomic_exchange_n(&vi->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
 
         for (; sel; sel &= sel - 1) {
             unsigned word = __builtin_ctzl(sel);
-            u64 ready = shared_info->evtchn_pending[word] & ~shared_info->evtchn_mask[word];
+            ulong ready = shared_info->evtchn_pending[word] & ~shared_info->evtchn_mask[word];
 
             for (; ready; ready &= ready - 1) {
-                unsigned port = word * 64 + __builtin_ctzl(ready);
+                unsigned port = word * WORD_BITS + __builtin_ctzl(ready);
 
                 if (test_and_clear(shared_info->evtchn_pending, port))
                     event_count[port]++;
@@ -47,12 +50,12 @@ void unmask_port(unsigned port)
 
 void mask_port(unsigned port)
 {
-    __atomic_fetch_or(&shared_info->evtchn_mask[port / 64], 1UL << (port & 63), __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&shared_info->evtchn_mask[port / WORD_BITS], BIT_OF(port), __ATOMIC_SEQ_CST);
 }
 
 bool port_pending(unsigned port)
 {
-    return shared_info->evtchn_pending[port / 64] >> (port & 63) & 1;
+    return shared_info->evtchn_pending[port / WORD_BITS] & BIT_OF(port);
 }
 
 void clear_port(unsigned port)
@@ -116,7 +119,7 @@ void close_port(unsigned port)
 
 bool wait_count(volatile u64 *counter, u64 old, unsigned ms)
 {
-    u64 end = now() + ms * 1000000UL;
+    u64 end = now() + ms * 1000000ULL;
 
     while (*counter == old)
         if (now() > end)
@@ -137,7 +140,8 @@ u64 now(void)
         barrier();
         delta = rdtsc_() - t->tsc_timestamp;
         delta = t->tsc_shift >= 0 ? delta << t->tsc_shift : delta >> -t->tsc_shift;
-        ns = t->system_time + (u64)(((unsigned __int128)delta * t->tsc_to_system_mul) >> 32);
+        ns = t->system_time + (delta >> 32) * t->tsc_to_system_mul +
+             ((delta & 0xffffffff) * t->tsc_to_system_mul >> 32);
         barrier();
     } while ((version & 1) || version != t->version);
     return ns;
@@ -145,7 +149,7 @@ u64 now(void)
 
 void sleep_ms(unsigned ms)
 {
-    struct sched_poll p = {.timeout = now() + ms * 1000000UL};
+    struct sched_poll p = {.timeout = now() + ms * 1000000ULL};
 
     HC2(sched_op, SCHEDOP_poll, &p);
 }

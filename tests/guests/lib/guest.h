@@ -36,19 +36,14 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef unsigned long ulong;
 
-/* --- what entries make (start.S) --- */
-struct frame {
-    u64 r15, r14, r13, r12, rbp, rbx, r9, r8, r10, rdi, rsi, rdx;
-    u64 rax, r11, rcx;
-    union {
-        struct {
-            u32 error, vector;
-        };
-        u64 flags; /* on the way back: VGCF_* */
-    };
-    u64 rip, cs, rflags, rsp, ss;
-};
+/* --- what entries make: struct frame --- */
+#ifdef __x86_64__
+#include "width64.h"
+#else
+#include "width32.h"
+#endif
 
 struct point {
     u64 regs[8];
@@ -65,9 +60,9 @@ struct cpu {
     struct point catch, user_back;
     struct frame trap; /* the last that was caught */
     u64 cr2;
-    u8 saved_mask;  /* as that frame had it */
-    u64 frame_at;   /* where it was */
-    u64 traps[260]; /* counts */
+    u8 saved_mask;      /* as that frame had it */
+    u64 frame_at;       /* where it was */
+    u64 traps[VECTORS]; /* counts */
     void (*volatile work)(unsigned long);
     unsigned long work_arg;
     volatile bool busy;
@@ -77,7 +72,7 @@ extern struct cpu cpus[MAX_CPUS];
 
 /* A hook sees a trap first; true: dealt with, resume the frame as it is now. */
 typedef bool hook_fn(struct frame *f);
-extern hook_fn *hooks[260];
+extern hook_fn *hooks[VECTORS];
 
 /* --- tests --- */
 struct test {
@@ -151,11 +146,6 @@ void die(const char *fmt, ...) __printf(1, 2) __noreturn;
         vec_ - 1;                                                                                  \
     })
 
-/* The address of the instruction that is to trap, for the macro that runs it. */
-extern u64 trap_at;
-#define AT(text, ...)                                                                              \
-    __asm__ volatile("movq $77f, trap_at(%%rip)\n77: " text ::__VA_ARGS__ : "memory", "cc")
-
 #define VEC_DE  0
 #define VEC_DB  1
 #define VEC_NMI 2
@@ -172,44 +162,8 @@ extern u64 trap_at;
 #define VEC_XM  19
 
 /* --- hypercalls --- */
-#ifdef HYPERCALL_PAGE
-extern u8 hypercall_page[];
-#endif
-
-static inline long hypercall(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
-{
-    register u64 r10 __asm__("r10") = d;
-    register u64 r8 __asm__("r8") = e;
-    long ret;
-
-    __asm__ volatile("syscall"
-                     : "=a"(ret), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
-                     : "0"(nr)
-                     : "rcx", "r11", "memory");
-    return ret;
-}
-
-#ifdef HYPERCALL_PAGE
-/* Through the page where a number has an entry; numbers that do not exist go as above. */
-static inline long page_call(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
-{
-    register u64 r10 __asm__("r10") = d;
-    register u64 r8 __asm__("r8") = e;
-    u64 ret = (u64)hypercall_page + nr * 32;
-
-    __asm__ volatile("call *%%rax"
-                     : "+a"(ret), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
-                     :
-                     : "rcx", "r11", "memory");
-    return ret;
-}
-#define call_ page_call
-#else
-#define call_ hypercall
-#endif
-
 #define HC5(n, a, b, c, d, e)                                                                      \
-    call_(__HYPERVISOR_##n, (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e))
+    call_(__HYPERVISOR_##n, (ulong)(a), (ulong)(b), (ulong)(c), (ulong)(d), (ulong)(e))
 #define HC4(n, a, b, c, d) HC5(n, a, b, c, d, 0)
 #define HC3(n, a, b, c)    HC4(n, a, b, c, 0)
 #define HC2(n, a, b)       HC3(n, a, b, 0)
@@ -227,22 +181,6 @@ domid_t own_domid(void);
 void not_on_stock(const char *what_stock_does);
 
 /* --- memory (mm.c) --- */
-#define PTE_P   0x1UL
-#define PTE_W   0x2UL
-#define PTE_U   0x4UL
-#define PTE_PWT 0x8UL
-#define PTE_PCD 0x10UL
-#define PTE_A   0x20UL
-#define PTE_D   0x40UL
-#define PTE_PSE 0x80UL
-#define PTE_PAT 0x80UL
-#define PTE_G   0x100UL
-#define PTE_NX  (1UL << 63)
-#define PTE_MFN 0x000ffffffffff000UL
-#define PTE_RW_ (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
-#define PTE_RO_ (PTE_P | PTE_U | PTE_A)
-#define PTE_TAB (PTE_P | PTE_W | PTE_U | PTE_A)
-
 void *page_alloc(void); /* zeroed, writable, below VIRT_BASE + some MB */
 void page_free(void *page);
 u64 *p2m(void);
@@ -250,7 +188,7 @@ u64 pfn_of(const void *va);
 u64 mfn_of(const void *va);
 void *va_of_mfn(u64 mfn); /* a boot-mapped page */
 u64 maddr_of(const void *p);
-u64 *entry_of(u64 va, unsigned level); /* in the kernel's tables, level 1..4; NULL */
+u64 *entry_of(u64 va, unsigned level); /* in the kernel's tables, level 1 and up; NULL */
 long update_va(u64 va, u64 pte);       /* update_va_mapping with INVLPG */
 long mmu_update_one(u64 ptr, u64 val);
 long mmuext(unsigned cmd, u64 mfn_or_va);
@@ -259,8 +197,7 @@ void set_ro(void *page);
 void set_rw(void *page);
 /* Maps val (a whole pte) at va, making tables on the way; frees nothing. */
 void map_at(u64 va, u64 pte);
-u64 root_mfn(void);               /* the kernel's L4 */
-#define SPARE_VA 0x600000000000UL /* nobody's: L4 slot 192 */
+u64 root_mfn(void); /* the kernel's L4 or, in a 32-bit guest, L3 */
 /* A page that is a table of nothing, mapped read-only: not yet pinned. */
 void *table_alloc(void);
 void table_free(void *page);
@@ -276,14 +213,6 @@ extern u64 *user_l4;
 void user_frame(struct frame *f, const void *code, size_t size);
 /* Goes there, and comes back with the vector of the next trap from user mode. */
 int user_run(struct frame *f);
-#define USER_ASM(f, text)                                                                          \
-    do {                                                                                           \
-        const u8 *begin_, *end_;                                                                   \
-        __asm__ volatile(".pushsection .rodata\n881:\n" text "\n882:\n.popsection");               \
-        __asm__ volatile("movq $881b, %0\nmovq $882b, %1" : "=r"(begin_), "=r"(end_));             \
-        user_frame(f, begin_, end_ - begin_);                                                      \
-    } while (0)
-
 /* --- events (event.c) --- */
 extern volatile u64 event_count[4096];
 void event_loop(void); /* from the callback */
@@ -312,8 +241,8 @@ void fill_context(struct vcpu_guest_context *c, unsigned cpu);
 
 /* --- traps.c --- */
 extern u8 trap_entries[], event_entry[], syscall_entry[], syscall32_entry[], failsafe_entry[];
-extern u8 vcpu_entry[], stacks[];
-extern u64 failsafe_selectors[4];
+extern u8 sysenter_entry[], vcpu_entry[], stacks[];
+extern ulong failsafe_selectors[4];
 void traps_init(void);
 void load_default_traps(void);
 void fill_trap_table(struct trap_info *t); /* 257 entries */

@@ -126,7 +126,7 @@ static bool chosen(const struct test *t, const char *words)
 
 static void map_shared_info(void)
 {
-    if (update_va((u64)shared_page, boot_info.shared_info | PTE_RW_))
+    if (update_va((ulong)shared_page, boot_info.shared_info | PTE_RW_))
         shutdown(SHUTDOWN_crash);
     shared_info = (shared_info_t *)shared_page;
 }

@@ -4,7 +4,7 @@
 
 struct cpu cpus[MAX_CPUS];
 u8 stacks[MAX_CPUS * STACK_SIZE] __aligned(STACK_SIZE);
-hook_fn *hooks[260];
+hook_fn *hooks[VECTORS];
 u64 trap_at;
 
 struct cpu *this_cpu(void)
