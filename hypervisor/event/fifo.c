@@ -17,6 +17,8 @@
  * The table's lock guards the coming of words and control blocks.  They go only when all ports
  * are closed and none can be bound; whoever touches a word holds the lock of a channel that is
  * not closed (or the table's lock).
+ *
+ * tests/model/fifo.pml is this protocol as a model: what is changed here is to be changed there.
  */
 #include "event/private.h"
 #include "arch/api/arch_mm.h"

@@ -3,6 +3,8 @@
 EVENT_TEST_SRCS := $(wildcard hypervisor/event/*.c) \
                    hypervisor/mem/physmap.c hypervisor/kernel/lock.c $(wildcard hypervisor/arch/fake/*.c)
 UNIT_TESTS += build/unit/event build/unit/event-fifo
+# The queues' protocol, by spin: a script that says what it found as the others do.
+UNIT_TESTS += tests/model/run
 
 build/unit/event: tests/unit/event/test_event.c
 build/unit/event-fifo: tests/unit/event/test_fifo.c
