@@ -44,6 +44,17 @@ bool pv_check_descriptor(const struct domain *d, uint64_t *desc)
     return !(*desc & 1ULL << 47) || (*desc & 1ULL << 44);
 }
 
+void pv_emul_init(struct emul_ctxt *ctxt, struct cpu_user_regs *regs, const struct emul_ops *ops)
+{
+    *ctxt = (struct emul_ctxt){.regs = regs, .ops = ops, .addr_size = 64, .sp_size = 64};
+}
+
+int pv_emul_segment(struct emul_ctxt *ctxt, enum emul_seg seg, struct emul_segment *res)
+{
+    (void)ctxt, (void)seg, (void)res;
+    return EMUL_UNHANDLEABLE;
+}
+
 void pv_set_ldt(struct vcpu *v, unsigned long base, unsigned ents)
 {
     v->arch.pv.ldt_base = base;
@@ -96,6 +107,7 @@ static struct domain *new_domain(unsigned id, unsigned vcpus)
 {
     struct domain *d = fake_domain(id, vcpus);
 
+    mm_set_width(d, false);
     d->iomem = rangeset_new("iomem");
     for (unsigned i = 0; i < vcpus; i++)
         d->vcpu[i]->arch.pv.flags = PVF_KERNEL_MODE;

@@ -60,6 +60,7 @@ struct arch_vcpu {
     struct pv_vcpu pv;
     /* page tables (mm/): referenced, typed L4 tables */
     struct page_info *root_kernel, *root_user;
+    uint64_t *monitor;            /* of a 32-bit guest: the L4 table above its root (mm/root.c) */
     struct page_info *reap_table; /* left half undone by the last page-table operation, or NULL */
     /* FPU */
     void *fpu; /* FXSAVE or XSAVE area, aligned to 64, within fpu_alloc */
@@ -70,7 +71,8 @@ struct arch_vcpu {
 };
 
 struct arch_domain {
-    bool is_32bit;
+    bool is_32bit;                /* by mm_set_width() */
+    uint64_t forced_pte;          /* what present entries have in any case: PTE_USER, or nothing */
     unsigned long *perdomain_l3;  /* slot 260 */
     unsigned long **perdomain_l1; /* one page for every 16 vcpus */
     struct cpu_policy *cpu_policy;

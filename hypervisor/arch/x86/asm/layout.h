@@ -20,7 +20,8 @@
 #define HYP_SLOT            261
 #define VMAP_VIRT           0xffff828000000000 /* ioremap, per-CPU stubs: 64 GB */
 #define VMAP_VIRT_END       0xffff829000000000
-#define M2P_RW_VIRT         0xffff829000000000 /* 64 GB */
+#define M2P_RW_VIRT         0xffff829000000000 /* 32 GB */
+#define M2P32_RW_VIRT       0xffff829800000000 /* the same for 32-bit guests: 168 MB */
 #define FRAMETABLE_VIRT     0xffff82a000000000 /* 128 GB: 4 G frames of 32 bytes */
 #define FRAMETABLE_VIRT_END 0xffff82c000000000
 #define HYP_VIRT            0xffff82d040000000 /* the image, 1 GB */
@@ -28,6 +29,12 @@
 #define IMAGE_PHYS          0x200000 /* where the image is loaded; linked at HYP_VIRT + this */
 #define DIRECTMAP_VIRT      0xffff830000000000
 #define DIRECTMAP_VIRT_END  0xffff880000000000
+
+/* In 32-bit guests, the last 2 MB pages but one of their 4 GB (xen-x86_32.h). */
+#define M2P32_RO_VIRT     0xf5800000
+#define M2P32_FIRST_ENTRY 428 /* of the L2 table of the last GB, and those above */
+#define M2P32_ENTRIES     83
+#define M2P32_MAX_FRAMES  (M2P32_ENTRIES * (0x200000UL / 4))
 
 /*
  * Selectors in the hypervisor's part of every GDT.  The ABI gives 0xe023, 0xe02b and 0xe033 to

@@ -48,8 +48,9 @@ static void replace_entry(struct page_info *pt, uint64_t word, uint64_t *e, uint
 static uint64_t grant_entry(mfn_t mfn, unsigned flags)
 {
     uint64_t avail = (flags >> _GNTMAP_guest_avail0) & 7;
+    uint64_t user = flags & GNTMAP_application_map ? PTE_USER : current->domain->arch.forced_pte;
 
-    return make_pte(mfn, PTE_PRESENT | PTE_USER | PTE_ACCESSED | PTE_NX | avail << 9 |
+    return make_pte(mfn, PTE_PRESENT | user | PTE_ACCESSED | PTE_NX | avail << 9 |
                              (flags & GNTMAP_readonly ? 0 : PTE_RW | PTE_DIRTY));
 }
 

@@ -7,6 +7,7 @@
 #include "lib/types.h"
 #include "lib/compiler.h"
 #include "arch/api/arch_mm.h"
+#include "arch/x86/asm/layout.h"
 #include "kernel/cpumask.h"
 #include "mem/mem.h"
 
@@ -20,9 +21,10 @@ struct cpu_user_regs;
 #define PGT_l2       (2ULL << 60)
 #define PGT_l3       (3ULL << 60)
 #define PGT_l4       (4ULL << 60)
-#define PGT_seg_desc (5ULL << 60) /* used as a GDT or LDT */
-#define PGT_shared   (6ULL << 60)
+#define PGT_l2_top   (5ULL << 60) /* L2 of the last GB of a 32-bit guest: its end is ours */
+#define PGT_seg_desc (6ULL << 60) /* used as a GDT or LDT */
 /* 7: PGT_writable, in arch/api/arch_mm.h */
+#define PGT_shared    (8ULL << 60)
 #define PGT_type_mask (15ULL << 60)
 #define PGT_pinned    (1ULL << 59)
 #define PGT_validated (1ULL << 58)
@@ -50,6 +52,8 @@ void mm_load_root(struct vcpu *v);
 void toggle_guest_mode(struct vcpu *v);
 /* Sets v's kernel or user root from a machine frame; drops the old one.  -errno, -ERESTART. */
 int mm_set_root(struct vcpu *v, mfn_t mfn, bool user);
+/* The width of a domain that has neither memory nor roots. */
+void mm_set_width(struct domain *d, bool is_32bit);
 /* Drops both roots of a vcpu that does not run, and runs nowhere lazily: 0, or -ERESTART. */
 int mm_drop_roots(struct vcpu *v);
 /* Fills slots 256..271 of a new L4 table of d (called by validation, and by the dom0 builder). */
@@ -85,6 +89,10 @@ unsigned long vmap_alloc(unsigned long nr);
 void vmap_free(unsigned long va, unsigned long nr);
 /* The frame mapped at va by map_hyp() or ioremap(). */
 mfn_t vmap_to_mfn(unsigned long va);
+/* What the L2 table of a 32-bit guest's last GB has from M2P32_FIRST_ENTRY on. */
+extern uint64_t mm_m2p32_entries[512 - M2P32_FIRST_ENTRY];
+/* The table at M2P32_RW_VIRT has room for that many frames, and is filled. */
+void mm_m2p32_ready(uint64_t frames);
 extern uint64_t idle_pg_table[512]; /* the root that all others copy slots 256..271 from */
 
 /* Gives what is not RAM to DOMID_IO and the machine-to-physical table to DOMID_XEN.  Boot, once

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Between the files of arch/x86/mm that deal with guests' page tables. */
 #pragma once
+#include "arch/x86/asm/layout.h"
 #include "arch/x86/asm/page.h"
 #include "arch/x86/mm/mm.h"
 #include "domain/domain.h"
@@ -13,6 +14,14 @@
 static inline bool guest_l4_slot(unsigned i)
 {
     return i < GUEST_SLOT_FIRST_HYP || i > GUEST_SLOT_LAST_HYP;
+}
+
+/* How many entries of a table of d's from its start on are the guest's (L4: see above). */
+static inline unsigned guest_entries(uint64_t type, const struct domain *d)
+{
+    if (unlikely(type == PGT_l2_top))
+        return M2P32_FIRST_ENTRY;
+    return unlikely(is_32bit(d)) && type == PGT_l3 ? 4 : PTES_PER_TABLE;
 }
 
 /* Canonical, and outside the hypervisor's part of the address space, all of it. */
@@ -40,7 +49,7 @@ static inline unsigned pgt_entries(uint64_t t)
 
 static inline bool pgt_is_table(uint64_t type)
 {
-    return type >= PGT_l1 && type <= PGT_l4;
+    return type >= PGT_l1 && type <= PGT_l2_top;
 }
 
 /* The page_info of a frame that a guest named, or NULL; clamped against speculation. */
@@ -106,10 +115,19 @@ static inline uint64_t entry_removed(void)
 }
 
 /* --- validate.c --- */
-/* What a present entry may be, and what it becomes (user bit, no global bit). */
-static inline uint64_t adjust_entry(uint64_t e)
+/* What a present entry of d's becomes (user bit, no global bit). */
+static inline uint64_t adjust_entry(uint64_t e, const struct domain *d)
 {
-    return e & PTE_PRESENT ? (e | PTE_USER) & ~PTE_GLOBAL : e;
+    return e & PTE_PRESENT ? (e | d->arch.forced_pte) & ~PTE_GLOBAL : e;
+}
+
+/* The third level of PAE has no rights, which the CPU in long mode wants to see. */
+static inline uint64_t adjust_dir_entry(uint64_t e, const struct domain *d, uint64_t type)
+{
+    e = adjust_entry(e, d);
+    if (unlikely(is_32bit(d)) && type == PGT_l3 && (e & PTE_PRESENT))
+        e |= PTE_RW | PTE_USER | PTE_ACCESSED;
+    return e;
 }
 
 /* Bits that change nothing that references depend on. */
@@ -183,8 +201,8 @@ static __always_inline void l1e_put(uint64_t e, const struct domain *table_owner
     put_page(pg);
 }
 
-/* The same of an entry of a table of type above L1. */
-int dir_get(uint64_t e, struct domain *d, uint64_t type, bool preempt);
+/* The same of entry i of a table of type above L1. */
+int dir_get(uint64_t e, struct domain *d, uint64_t type, unsigned i, bool preempt);
 struct page_info *dir_page(uint64_t e);
 
 /* How far the work on a table has come. */

@@ -33,7 +33,7 @@ static long mmuext_pin(struct call *c, struct mmuext_op *op)
 {
     uint64_t type = PGT_l1 + ((uint64_t)(op->cmd - MMUEXT_PIN_L1_TABLE) << 60);
 
-    if (c->d->is_hvm)
+    if (c->d->is_hvm || (is_32bit(c->d) && type == PGT_l4))
         return -EINVAL;
     return mm_pin(c->d, _mfn(op->arg1.mfn), type);
 }

@@ -239,6 +239,20 @@ static void __init map_m2p_for_guests(uint64_t size)
     }
 }
 
+/* And in the form of 32-bit guests (mm/m2p.c), whose L2 tables get these entries. */
+static void __init make_m2p32(uint64_t frames)
+{
+    uint64_t size = frames * sizeof(uint32_t);
+
+    map_array("32-bit machine-to-physical table", M2P32_RW_VIRT, size, 0xff);
+    for (uint64_t off = 0; off < size; off += PAGE_SIZE_2M) {
+        pte_t *rw = walk(hyp_l3, M2P32_RW_VIRT + off, 2, false, 0);
+
+        mm_m2p32_entries[off / PAGE_SIZE_2M] = (*rw & PTE_ADDR) | RO_FLAGS | PTE_USER | PTE_PSE;
+    }
+    mm_m2p32_ready(frames);
+}
+
 void __init paging_init(void)
 {
     maddr_t top = 0, limit = 1ULL << host_cpu.phys_bits;
@@ -257,6 +271,7 @@ void __init paging_init(void)
     map_array("frame table", FRAMETABLE_VIRT, max_page * sizeof(struct page_info), 0);
     map_array("machine-to-physical table", M2P_RW_VIRT, max_page * sizeof(uint64_t), 0xff);
     map_m2p_for_guests(max_page * sizeof(uint64_t));
+    make_m2p32(min(max_page, (uint64_t)M2P32_MAX_FRAMES));
 }
 
 void __init paging_protect_image(void)

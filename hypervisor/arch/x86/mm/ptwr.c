@@ -60,16 +60,24 @@ static int ptwr_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, 
 {
     struct ptwr *p = ctxt->priv;
     struct domain *d = p->v->domain;
-    uint64_t ptr, old = 0;
+    uint64_t ptr, old = 0, new;
 
     (void)seg;
     if (!locate(p, addr, bytes, &ptr))
         return EMUL_UNHANDLEABLE;
     if (bytes < 8)
         old = READ_ONCE(*(uint64_t *)((char *)page_to_virt(p->pt) + (ptr & (PAGE_SIZE - 1))));
-    if (update_l1(p->pt, ptr, merge(old, addr, buf, bytes), SET_ENTRY, d, d))
-        return EMUL_UNHANDLEABLE;
-    return EMUL_OKAY;
+    new = merge(old, addr, buf, bytes);
+    if (!update_l1(p->pt, ptr, new, SET_ENTRY, d, d))
+        return EMUL_OKAY;
+    /*
+     * A 32-bit kernel writes an entry in two halves.  What it is in between need not be legal: if
+     * the upper half comes first, the entry is absent until the lower has come.
+     */
+    if (is_32bit(d) && bytes == 4 && (addr & 4) && (new &PTE_PRESENT) &&
+        !update_l1(p->pt, ptr, new & ~PTE_PRESENT, SET_ENTRY, d, d))
+        return EMUL_OKAY;
+    return EMUL_UNHANDLEABLE;
 }
 
 static int ptwr_cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *old,
@@ -107,6 +115,7 @@ static const struct emul_ops ptwr_ops = {
     .read = ptwr_read,
     .write = ptwr_write,
     .cmpxchg = ptwr_cmpxchg,
+    .segment = pv_emul_segment,
 };
 
 #define EFLAGS_CF 0x001
@@ -148,9 +157,9 @@ static bool and_byte(const struct ptwr *p, uint64_t ptr, unsigned byte, uint8_t 
 }
 
 /*
- * The usual writes: mov, xchg of a whole entry with a register, mov of an immediate, lock and of a
- * byte; the address in a register, perhaps with a byte of displacement.  False: something else,
- * or not allowed; nothing has changed.
+ * The usual writes of 64-bit code: mov, xchg of a whole entry with a register, mov of an immediate,
+ * lock and of a byte; the address in a register, perhaps with a byte of displacement.  False:
+ * something else, or not allowed; nothing has changed.
  */
 static bool plain_write(const struct ptwr *p, unsigned long addr, struct cpu_user_regs *regs)
 {
@@ -161,7 +170,8 @@ static bool plain_write(const struct ptwr *p, unsigned long addr, struct cpu_use
     int8_t disp = 0;
     uint64_t ptr, val, *r;
 
-    if ((regs->rflags & EFLAGS_TF) || (regs->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - sizeof(insn) ||
+    if (regs->cs != FLAT_KERNEL_CS64 || (regs->rflags & EFLAGS_TF) ||
+        (regs->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - sizeof(insn) ||
         raw_copy_from_guest(insn, regs->rip, sizeof(insn)))
         return false;
     if (insn[n] == 0xf0) {
@@ -215,15 +225,10 @@ static bool plain_write(const struct ptwr *p, unsigned long addr, struct cpu_use
 
 static bool emulated_write(struct ptwr *p, struct cpu_user_regs *regs)
 {
-    struct emul_ctxt ctxt = {
-        .regs = regs,
-        .ops = &ptwr_ops,
-        .priv = p,
-        .addr_size = 64,
-        .sp_size = 64,
-        .cpl = 0,
-    };
+    struct emul_ctxt ctxt;
 
+    pv_emul_init(&ctxt, regs, &ptwr_ops);
+    ctxt.priv = p;
     switch (x86_emulate(&ctxt)) {
     case EMUL_OKAY:
     case EMUL_RETRY:

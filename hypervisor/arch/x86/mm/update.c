@@ -71,7 +71,7 @@ static __always_inline int update_locked_l1(struct page_info *pt, uint64_t word,
         return rc;
     }
 
-    val = adjust_entry(val);
+    val = adjust_entry(val, table_owner);
     if ((*old & PTE_PRESENT) && !((*old ^ val) & ~L1_HARMLESS)) {
         if (!store_entry(e, old, val, how))
             rc = -EAGAIN;
@@ -176,20 +176,21 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
                       uint64_t val, enum entry_update how)
 {
     struct domain *d = page_owner(pt);
+    unsigned i = ((uintptr_t)e & (PAGE_SIZE - 1)) / sizeof(*e);
     uint64_t old = READ_ONCE(*e), new;
     int rc;
 
-    if (type == PGT_l4 && !guest_l4_slot(((uintptr_t)e & (PAGE_SIZE - 1)) / sizeof(*e)))
+    if ((type == PGT_l4 && !guest_l4_slot(i)) || i >= guest_entries(type, d))
         return -EINVAL;
     if (!(val & PTE_PRESENT) && !absent_entry_ok(val))
         return -EINVAL;
-    val = adjust_entry(val);
+    val = adjust_dir_entry(val, d, type);
     for (;;) {
         bool same_child = (old & val & PTE_PRESENT) && !((old ^ val) & ~DIR_HARMLESS);
         bool take = (val & PTE_PRESENT) && !same_child;
 
         if (take) {
-            rc = dir_get(val, d, type, true);
+            rc = dir_get(val, d, type, i, true);
             if (rc)
                 return rc;
         }

@@ -7,8 +7,13 @@
  *          hypervisor shares; or a frame of MMIO that the domain has been given: no reference
  *   L2..4  a table of exactly the next lower level, of the same domain as the table itself
  *
- * USER is forced on, since guest kernels run in ring 3, and GLOBAL off.  Absent entries may have
- * any contents.  Slots 256..271 of L4 tables are the hypervisor's, whatever the guest had there.
+ * USER is forced on for 64-bit guests, whose kernels run in ring 3, and GLOBAL off.  Absent entries
+ * may have any contents.  Slots 256..271 of L4 tables are the hypervisor's, whatever the guest had
+ * there.
+ *
+ * A 32-bit guest's root is an L3 table of four entries; the rest of it is cleared, since the CPU,
+ * which is in long mode, sees that, too.  The table below the fourth is of a type of its own,
+ * because its end maps the machine-to-physical table.
  */
 #include "arch/x86/mm/mm_private.h"
 #include "arch/x86/pv/pv.h"
@@ -72,19 +77,24 @@ void l1e_put_other(uint64_t e, const struct domain *table_owner)
     put_page(pg);
 }
 
-static uint64_t child_type(uint64_t type)
+/* What entry i of a table leads to. */
+static uint64_t child_type(uint64_t type, const struct domain *d, unsigned i)
 {
+    if (unlikely(type == PGT_l2_top))
+        return PGT_l1;
+    if (unlikely(is_32bit(d)) && type == PGT_l3 && i == 3)
+        return PGT_l2_top;
     return type - (1ULL << 60);
 }
 
-int dir_get(uint64_t e, struct domain *d, uint64_t type, bool preempt)
+int dir_get(uint64_t e, struct domain *d, uint64_t type, unsigned i, bool preempt)
 {
     struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
     int rc;
 
     if ((e & DIR_DISALLOWED) || !pg || !get_page(pg, d))
         return -EINVAL;
-    rc = get_type(pg, child_type(type), preempt);
+    rc = get_type(pg, child_type(type, d, i), preempt);
     if (rc)
         put_page(pg);
     return rc;
@@ -144,7 +154,7 @@ static int validate_l1(uint64_t *table, struct domain *d, struct table_scan *s)
 
         s->eighths |= 1U << (s->next / 64);
         for (; s->next < end; s->next++) {
-            uint64_t e = READ_ONCE(table[s->next]), new = adjust_entry(e);
+            uint64_t e = READ_ONCE(table[s->next]), new = adjust_entry(e, d);
             int rc;
 
             if (!(e & PTE_PRESENT)) {
@@ -181,22 +191,45 @@ static void devalidate_l1(const uint64_t *table, struct domain *d, struct table_
     s->next = 0;
 }
 
+/* The whole table has been checked: what the hypervisor has in it. */
+static void fill_own_entries(uint64_t *table, uint64_t type, struct domain *d)
+{
+    if (type == PGT_l4)
+        mm_fill_hyp_slots(table, d);
+    else if (unlikely(type == PGT_l2_top))
+        memcpy(table + M2P32_FIRST_ENTRY, mm_m2p32_entries, sizeof(mm_m2p32_entries));
+    else if (unlikely(is_32bit(d)) && type == PGT_l3)
+        memset(table + 4, 0, (PTES_PER_TABLE - 4) * sizeof(*table));
+}
+
+/* ... is nobody's business when it is no table any more. */
+static void clear_own_entries(uint64_t *table, uint64_t type)
+{
+    if (type == PGT_l4)
+        memset(table + GUEST_SLOT_FIRST_HYP, 0,
+               (GUEST_SLOT_LAST_HYP + 1 - GUEST_SLOT_FIRST_HYP) * sizeof(*table));
+    else if (unlikely(type == PGT_l2_top))
+        memset(table + M2P32_FIRST_ENTRY, 0, sizeof(mm_m2p32_entries));
+}
+
 int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bool preempt)
 {
     struct domain *d = page_owner(pg);
     uint64_t *table = page_to_virt(pg);
-    unsigned n = s->next, done = 0;
+    unsigned n = s->next, end = guest_entries(type, d), done = 0;
     int rc = 0;
 
     if (type == PGT_l1)
         return validate_l1(table, d, s);
-    while (n < PTES_PER_TABLE) {
+    while (n < end) {
         uint64_t e;
 
         if (n % 8 == 0) {
             n = skip_empty_up(table, n);
-            if (n == PTES_PER_TABLE)
+            if (n >= end) {
+                n = end;
                 break;
+            }
             if (type == PGT_l4 && !guest_l4_slot(n)) {
                 n = GUEST_SLOT_LAST_HYP + 1;
                 continue;
@@ -216,31 +249,31 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
             rc = -ERESTART;
             break;
         }
-        rc = dir_get(e, d, type, preempt);
+        rc = dir_get(e, d, type, n, preempt);
         if (unlikely(rc))
             break;
-        if (adjust_entry(e) != e)
-            WRITE_ONCE(table[n], adjust_entry(e));
+        if (adjust_dir_entry(e, d, type) != e)
+            WRITE_ONCE(table[n], adjust_dir_entry(e, d, type));
         s->present++;
         s->eighths |= 1U << (n / 64);
         done++;
         n++;
     }
     s->next = n;
-    if (!rc && type == PGT_l4)
-        mm_fill_hyp_slots(table, d);
+    if (!rc)
+        fill_own_entries(table, type, d);
     return rc;
 }
 
 /* A table below that could not be finished is its parent's next work. */
-static int finish_child(uint64_t e, const struct domain *d, uint64_t type, bool preempt)
+static int finish_child(uint64_t e, const struct domain *d, uint64_t child, bool preempt)
 {
     struct page_info *pg = e & PTE_PRESENT ? dir_page(e) : NULL;
     int rc = 0;
 
     if (!pg || !(READ_ONCE(pg->type) & PGT_partial) || !get_page(pg, d))
         return 0;
-    if (pgt_type(READ_ONCE(pg->type)) == child_type(type))
+    if (pgt_type(READ_ONCE(pg->type)) == child)
         rc = finish_partial(pg, preempt);
     put_page(pg);
     return rc;
@@ -259,15 +292,15 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
 {
     struct domain *d = page_owner(pg);
     uint64_t *table = page_to_virt(pg);
-    unsigned n = s->next, left = s->present, done = 0;
+    unsigned end = guest_entries(type, d), n = min(s->next, end), left = s->present, done = 0;
     int rc = 0;
 
     if (type == PGT_l1) {
         devalidate_l1(table, d, s);
         return 0;
     }
-    if (n < PTES_PER_TABLE)
-        rc = finish_child(table[n], d, type, preempt);
+    if (n < end)
+        rc = finish_child(table[n], d, child_type(type, d, n), preempt);
     while (n && left && !rc) {
         unsigned stop;
         uint64_t e;
@@ -295,10 +328,8 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
             rc = -ERESTART;
     }
     s->next = n;
-    /* What the hypervisor had there is nobody's business. */
-    if (!rc && type == PGT_l4)
-        memset(table + GUEST_SLOT_FIRST_HYP, 0,
-               (GUEST_SLOT_LAST_HYP + 1 - GUEST_SLOT_FIRST_HYP) * sizeof(*table));
+    if (!rc)
+        clear_own_entries(table, type);
     return rc;
 }
 

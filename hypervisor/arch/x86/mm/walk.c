@@ -24,13 +24,20 @@ bool walk_to_l1e(const struct vcpu *v, unsigned long va, uint64_t *ptr)
 {
     const uint64_t *table;
 
-    if (!v->arch.root_kernel || !guest_l4_slot(pt_index(va, 4)) ||
-        (long)(va << 16) >> 16 != (long)va)
+    if (!v->arch.root_kernel)
         return false;
     table = page_to_virt(v->arch.root_kernel);
-    table = step(table, va, 4, PGT_l3);
-    if (table)
-        table = step(table, va, 3, PGT_l2);
+    if (unlikely(is_32bit(v->domain))) {
+        if (va > UINT32_MAX)
+            return false;
+        table = step(table, va, 3, pt_index(va, 3) == 3 ? PGT_l2_top : PGT_l2);
+    } else {
+        if (!guest_l4_slot(pt_index(va, 4)) || (long)(va << 16) >> 16 != (long)va)
+            return false;
+        table = step(table, va, 4, PGT_l3);
+        if (table)
+            table = step(table, va, 3, PGT_l2);
+    }
     if (table)
         table = step(table, va, 2, PGT_l1);
     if (!table)
