@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/* A 32-bit guest's own descriptor tables, and segments that are not flat. */
+#include "guest.h"
+
+#define CODE32(dpl) (0x00cf9b000000ffffULL | (u64)(dpl) << 45)
+#define DATA32(dpl) (0x00cf93000000ffffULL | (u64)(dpl) << 45)
+#define BASE(b)     (((u64)(b)&0xffffff) << 16 | ((u64)(b) >> 24 & 0xff) << 56)
+#define SEL(i, rpl) ((i)*8 + (rpl))
+
+static u64 *gdt;
+
+static void use_gdt(void)
+{
+    ulong frame;
+
+    if (!gdt)
+        gdt = page_alloc();
+    frame = mfn_of(gdt);
+    set_ro(gdt);
+    REQUIRE_EQ(HC2(set_gdt, &frame, 512), 0);
+}
+
+static long set_desc(unsigned i, u64 desc)
+{
+    u64 at = maddr_of(gdt + i);
+
+    return HC4(update_descriptor, at, at >> 32, desc, desc >> 32);
+}
+
+static void no_gdt(void)
+{
+    __asm__ volatile("mov %0, %%fs; mov %0, %%gs" ::"r"(0));
+    REQUIRE_EQ(HC2(set_gdt, 0, 0), 0);
+    set_rw(gdt);
+}
+
+static u32 fs_word(void)
+{
+    u32 val;
+
+    __asm__ volatile("movl %%fs:0, %0" : "=r"(val));
+    return val;
+}
+
+TEST(pae_gdt)
+{
+    static u32 word = 0x600d;
+
+    use_gdt();
+    REQUIRE_EQ(set_desc(5, DATA32(1) | BASE(&word)), 0);
+    __asm__ volatile("mov %0, %%fs" ::"r"(SEL(5, 1)));
+    CHECK_EQ(fs_word(), 0x600d);
+    for (unsigned i = 0; i < 5; i++)
+        sleep_ms(2); /* others run: the segment is loaded again */
+    CHECK_EQ(fs_word(), 0x600d);
+    __asm__ volatile("mov %0, %%fs" ::"r"(0));
+    CHECK_EQ(CAUGHT(AT("movl %%fs:0, %%eax", "a"(0))), VEC_GP);
+    no_gdt();
+}
+
+TEST(pae_gdt_refused)
+{
+    use_gdt();
+    CHECK_REFUSED(set_desc(1, 0x0000ec0000080000ULL)); /* call gate, ring 3 */
+    CHECK_REFUSED(set_desc(1, 0x0000ac0000080000ULL)); /* ring 1 */
+    CHECK_REFUSED(set_desc(1, 0x0000ee0000080000ULL)); /* interrupt gate */
+    CHECK_REFUSED(set_desc(1, 0x0000e90000000067ULL)); /* TSS */
+    CHECK_REFUSED(set_desc(1, 0x0000e20000000fffULL)); /* LDT */
+    CHECK_REFUSED(set_desc(1, 0x0000e50000000000ULL)); /* task gate */
+    CHECK_REFUSED(set_desc(1, 0x00af9b000000ffffULL)); /* 64-bit code */
+    CHECK_REFUSED(set_desc(1, 0x00affb000000ffffULL));
+    CHECK_EQ(set_desc(1, CODE32(0)), 0);
+    CHECK_EQ(gdt[1] >> 45 & 3, 1); /* ring 0 becomes ring 1 */
+    CHECK_EQ(set_desc(2, DATA32(3)), 0);
+    CHECK_EQ(gdt[2] >> 45 & 3, 3);
+    CHECK_EQ(set_desc(1, 0), 0);
+    no_gdt();
+    gdt[1] = 0x0000ec0000080000ULL;
+    ulong frame = mfn_of(gdt);
+
+    set_ro(gdt);
+    CHECK_REFUSED(HC2(set_gdt, &frame, 512));
+    set_rw(gdt);
+    gdt[1] = 0;
+    CHECK_REFUSED(HC2(set_gdt, &frame, 512)); /* still writable */
+}
+
+TEST(pae_ldt)
+{
+    static u32 word = 0x1d7;
+    u64 *ldt = page_alloc();
+
+    ldt[3] = DATA32(1) | BASE(&word);
+    set_ro(ldt);
+    REQUIRE_EQ(mmuext2(MMUEXT_SET_LDT, (ulong)ldt, 512), 0);
+    __asm__ volatile("mov %0, %%fs" ::"r"(SEL(3, 1) | 4));
+    CHECK_EQ(fs_word(), 0x1d7);
+    sleep_ms(5);
+    CHECK_EQ(fs_word(), 0x1d7);
+    __asm__ volatile("mov %0, %%fs" ::"r"(0));
+    REQUIRE_EQ(mmuext2(MMUEXT_SET_LDT, 0, 0), 0);
+    CHECK_EQ(CAUGHT(AT("mov %0, %%fs", "r"(SEL(3, 1) | 4))), VEC_GP);
+    set_rw(ldt);
+    page_free(ldt);
+}
+
+/* The base of the stack's segment counts, for traps and for iret. */
+TEST(pae_stack_base)
+{
+    static u8 stack[4096] __aligned(16);
+    struct point p;
+
+    use_gdt();
+    REQUIRE_EQ(set_desc(6, DATA32(1) | BASE(stack)), 0);
+    if (!save_point(&this_cpu()->catch)) {
+        this_cpu()->armed = true;
+        __asm__ volatile("mov %0, %%ss; mov $4096, %%esp; ud2" ::"r"(SEL(6, 1)));
+    }
+    (void)p;
+    __asm__ volatile("" ::: "memory");
+    CHECK_EQ(this_cpu()->trap.vector, VEC_UD);
+    no_gdt();
+}
+
+/* An event finds user code on a segment of its own; iret goes back to it. */
+TEST(pae_user_segments)
+{
+    struct frame f;
+
+    use_gdt();
+    user_init();
+    REQUIRE_EQ(set_desc(7, DATA32(3) | BASE(USER_DATA)), 0);
+    REQUIRE_EQ(set_desc(8, CODE32(3) | BASE(USER_CODE)), 0);
+    *(u32 *)USER_DATA = 0xabcd;
+    USER_ASM(&f, "movl 0, %eax; int $0x92; nop");
+    f.eip = 0;
+    f.cs = SEL(8, 3);
+    f.ds = SEL(7, 3);
+    CHECK_EQ(user_run(&f), VEC_GP); /* found at its linear address */
+    CHECK_EQ(this_cpu()->trap.error, 0x92 * 8 + 2);
+    CHECK_EQ(this_cpu()->trap.eax, 0xabcd);
+    CHECK_EQ(this_cpu()->trap.cs, SEL(8, 3));
+    CHECK_EQ(this_cpu()->trap.ds, SEL(7, 3));
+    USER_ASM(&f, "movl 0, %eax; int $0x80; nop");
+    f.eip = 0;
+    f.cs = SEL(8, 3);
+    f.ds = SEL(7, 3);
+    CHECK_EQ(user_run(&f), 0x80);
+    CHECK_EQ(this_cpu()->trap.eip, 7);
+    no_gdt();
+}
