@@ -23,7 +23,7 @@ long domctl_setvcpucontext(struct call *c, struct xen_domctl *op)
     ctx = xzalloc(struct vcpu_guest_context);
     if (!ctx)
         return -ENOMEM;
-    ret = copy_from_guest(ctx, addr, sizeof(*ctx));
+    ret = arch_context_from_guest(v, ctx, addr);
     if (!ret) {
         domain_pause(c->d);
         ret = arch_set_context(v, ctx);
@@ -49,7 +49,7 @@ long domctl_getvcpucontext(struct call *c, struct xen_domctl *op)
     vcpu_pause(v);
     arch_get_context(v, ctx);
     vcpu_unpause(v);
-    ret = copy_to_guest(handle_addr(op->u.vcpucontext.ctxt), ctx, sizeof(*ctx));
+    ret = arch_context_to_guest(v, handle_addr(op->u.vcpucontext.ctxt), ctx);
     xfree(ctx);
     return ret;
 }

@@ -42,7 +42,7 @@ long version_compile_info(struct call *c, struct xen_compile_info *info)
 long version_capabilities(struct call *c, xen_capabilities_info_t *arg)
 {
     (void)c;
-    strlcpy(*arg, "xen-3.0-x86_64 ", sizeof(*arg));
+    strlcpy(*arg, "xen-3.0-x86_64 xen-3.0-x86_32p ", sizeof(*arg));
     return 0;
 }
 
@@ -54,8 +54,7 @@ long version_changeset(struct call *c, xen_changeset_info_t *arg)
 
 long version_platform_parameters(struct call *c, struct xen_platform_parameters *arg)
 {
-    (void)c;
-    arg->virt_start = M2P_RO_VIRT;
+    arg->virt_start = is_32bit(c->v->domain) ? M2P32_RO_VIRT : M2P_RO_VIRT;
     return 0;
 }
 

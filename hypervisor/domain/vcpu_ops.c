@@ -29,9 +29,8 @@ long vcpuop_initialise(struct call *c, struct noarg *arg)
     ctx = xzalloc(struct vcpu_guest_context);
     if (!ctx)
         return -ENOMEM;
-    if (copy_from_guest(ctx, c->arg, sizeof(*ctx))) {
-        ret = -EFAULT;
-    } else {
+    ret = arch_context_from_guest(v, ctx, c->arg);
+    if (!ret) {
         ctx->flags &= ~(unsigned long)VGCF_online; /* VCPUOP_up comes later */
         spin_lock(&v->domain->lock);
         ret = v->is_initialised ? -EEXIST : arch_set_context(v, ctx);

@@ -31,4 +31,9 @@ void arch_dump_vcpu(struct vcpu *v);
 struct vcpu_guest_context;
 int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 void arch_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
+/* Copies such a context from and to guest memory, where it has the layout of v's width: 0, -EFAULT,
+ * -ENOMEM. */
+int arch_context_from_guest(const struct vcpu *v, struct vcpu_guest_context *ctx, uint64_t addr);
+int arch_context_to_guest(const struct vcpu *v, uint64_t addr,
+                          const struct vcpu_guest_context *ctx);
 /* sub-operations of domctl that only the arch knows are in its own rows of abi/ops/domctl.def */

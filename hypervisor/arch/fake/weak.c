@@ -327,6 +327,13 @@ WEAK int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
     return 0;
 }
 
+WEAK int arch_context_from_guest(const struct vcpu *v, struct vcpu_guest_context *ctx,
+                                 uint64_t addr)
+{
+    (void)v;
+    return copy_from_guest(ctx, addr, sizeof(*ctx));
+}
+
 WEAK void arch_update_vcpu_time(struct vcpu *v)
 {
     (void)v;

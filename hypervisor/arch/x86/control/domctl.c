@@ -11,9 +11,16 @@
 
 long domctl_set_address_size(struct call *c, struct xen_domctl *op)
 {
-    if (op->u.address_size.size != 64)
-        return -EINVAL; /* 32-bit guests come later */
-    return c->d->mem.tot_pages && c->d->arch.is_32bit ? -EACCES : 0;
+    bool is_32bit = op->u.address_size.size == 32;
+
+    if ((!is_32bit && op->u.address_size.size != 64) || c->d->is_hvm)
+        return -EINVAL;
+    if (is_32bit == c->d->arch.is_32bit)
+        return 0;
+    if (c->d->mem.tot_pages)
+        return -EACCES;
+    mm_set_width(c->d, is_32bit);
+    return 0;
 }
 
 long domctl_get_address_size(struct call *c, struct xen_domctl *op)
@@ -30,7 +37,7 @@ long domctl_hypercall_init(struct call *c, struct xen_domctl *op)
     if (!pg)
         return -EACCES;
     if (!get_page_type(pg, PGT_writable)) {
-        pv_write_hypercall_page(page_to_virt(pg));
+        pv_write_hypercall_page(page_to_virt(pg), is_32bit(c->d));
         put_page_type(pg);
         ret = 0;
     }

@@ -133,11 +133,28 @@ static bool m2p_extent_frame(uint64_t i, mfn_t *mfn)
     return true;
 }
 
-long memory_machphys_mfn_list(struct call *c, struct xen_machphys_mfn_list *arg)
+/* The same of the table that 32-bit guests see. */
+long memory_machphys_compat_mfn_list(struct call *c, struct xen_machphys_mfn_list *arg)
 {
     uint64_t i;
 
     (void)c;
+    for (i = 0; i < arg->max_extents && i < M2P32_ENTRIES && mm_m2p32_entries[i]; i++) {
+        xen_pfn_t frame = mfn_x(pte_mfn(mm_m2p32_entries[i] & ~PTE_PAT_LARGE));
+
+        if (copy_elem_to_guest(arg->extent_start, i, &frame))
+            return -EFAULT;
+    }
+    arg->nr_extents = i;
+    return 0;
+}
+
+long memory_machphys_mfn_list(struct call *c, struct xen_machphys_mfn_list *arg)
+{
+    uint64_t i;
+
+    if (is_32bit(c->v->domain))
+        return memory_machphys_compat_mfn_list(c, arg);
     for (i = 0; i < arg->max_extents && i * M2P_EXTENT < max_page; i++) {
         mfn_t mfn;
         xen_pfn_t frame = m2p_extent_frame(i, &mfn) ? mfn_x(mfn) : 0; /* 0: a hole */
@@ -153,7 +170,12 @@ long memory_machphys_mfn_list(struct call *c, struct xen_machphys_mfn_list *arg)
  * out anew.  Reading where there is no table faults, which guests are ready for. */
 long memory_machphys_mapping(struct call *c, struct xen_machphys_mapping *arg)
 {
-    (void)c;
+    if (is_32bit(c->v->domain)) {
+        arg->v_start = M2P32_RO_VIRT;
+        arg->v_end = M2P32_RO_VIRT + M2P32_ENTRIES * PAGE_SIZE_2M;
+        arg->max_mfn = M2P32_MAX_FRAMES - 1;
+        return 0;
+    }
     arg->v_start = MACH2PHYS_VIRT_START;
     arg->v_end = MACH2PHYS_VIRT_END;
     arg->max_mfn = MACH2PHYS_NR_ENTRIES - 1;
@@ -196,4 +218,9 @@ void __init mm_share_special_frames(void)
     for (uint64_t i = 0; i * M2P_EXTENT < max_page; i++)
         for (unsigned j = 0; m2p_extent_frame(i, &mfn) && j < PAGE_SIZE_2M / PAGE_SIZE; j++)
             share_hyp_page(mfn_to_page(mfn_add(mfn, j)), domid_xen_d, false);
+    for (unsigned i = 0; i < M2P32_ENTRIES && mm_m2p32_entries[i]; i++) {
+        mfn = pte_mfn(mm_m2p32_entries[i] & ~PTE_PAT_LARGE);
+        for (unsigned j = 0; j < PAGE_SIZE_2M / PAGE_SIZE; j++)
+            share_hyp_page(mfn_to_page(mfn_add(mfn, j)), domid_xen_d, false);
+    }
 }

@@ -262,7 +262,7 @@ static void __init fill_hypercall_page(const struct builder *b)
 
     if (va < b->notes.virt_base || pfn >= b->boot_end)
         boot_fail("dom0 kernel cannot be started: its hypercall page lies outside it");
-    pv_write_hypercall_page(pfn_virt(b, pfn));
+    pv_write_hypercall_page(pfn_virt(b, pfn), false);
 }
 
 static void __init load_contents(struct builder *b)

@@ -64,7 +64,7 @@ bool pv_emulate_privileged_op(struct cpu_user_regs *regs);
 bool pv_emulate_invalid_op(struct cpu_user_regs *regs);
 
 /* --- hypercall_page.c --- */
-void pv_write_hypercall_page(void *page);
+void pv_write_hypercall_page(void *page, bool is_32bit);
 
 /* --- debugreg.c --- */
 long pv_set_debugreg(struct vcpu *v, unsigned reg, unsigned long value);
