@@ -147,8 +147,11 @@ static int64_t take_signed(struct args *a, char length)
         return (short)va_arg(a->ap, int);
     case 0:
         return va_arg(a->ap, int);
-    default: /* long, long long, size_t, ptrdiff_t, intmax_t are all 64 bits wide */
+    case 'L':
+    case 'j':
         return va_arg(a->ap, long long);
+    default: /* size_t and ptrdiff_t are as wide as long */
+        return va_arg(a->ap, long);
     }
 }
 
@@ -161,8 +164,11 @@ static uint64_t take_unsigned(struct args *a, char length)
         return (unsigned short)va_arg(a->ap, int);
     case 0:
         return va_arg(a->ap, unsigned);
-    default:
+    case 'L':
+    case 'j':
         return va_arg(a->ap, unsigned long long);
+    default:
+        return va_arg(a->ap, unsigned long);
     }
 }
 

@@ -33,7 +33,7 @@ TEST(pae_version)
     REQUIRE_EQ(HC2(xen_version, XENVER_platform_parameters, &params), 0);
     CHECK_EQ(params.virt_start, HYPERVISOR_VIRT_START);
     REQUIRE_EQ(HC2(xen_version, XENVER_get_features, &features), 0);
-    CHECK(features.submap & 1u << XENFEAT_pae_pgdir_above_4gb);
+    CHECK(features.submap & 1u << XENFEAT_mmu_pt_update_preserve_ad);
 }
 
 /* Both lists, of 32-bit entries, agree; the one is nobody's to write. */

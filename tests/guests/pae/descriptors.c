@@ -104,21 +104,43 @@ TEST(pae_ldt)
     page_free(ldt);
 }
 
+/*
+ * A handler for code whose stack is not flat: leaves its frame in based_frame and returns by the
+ * iret hypercall, on the same stack.
+ */
+void based_entry(void);
+extern u32 based_frame[3];
+__asm__(".pushsection .bss; .balign 4; .globl based_frame; based_frame: .skip 12; .popsection\n"
+        "based_entry:\n"
+        "movl (%esp), %eax; movl %eax, based_frame\n"
+        "movl 4(%esp), %eax; movl %eax, based_frame + 4\n"
+        "movl 8(%esp), %eax; movl %eax, based_frame + 8\n"
+        "pushl $0x600d; movl $23, %eax; int $0x82; ud2");
+
 /* The base of the stack's segment counts, for traps and for iret. */
 TEST(pae_stack_base)
 {
     static u8 stack[4096] __aligned(16);
-    struct point p;
+    struct trap_info t[2] = {
+        {.vector = 0x91, .flags = 1 | 4, .cs = FLAT_KERNEL_CS, .address = (ulong)based_entry}};
+    u32 at, result;
 
     use_gdt();
     REQUIRE_EQ(set_desc(6, DATA32(1) | BASE(stack)), 0);
-    if (!save_point(&this_cpu()->catch)) {
-        this_cpu()->armed = true;
-        __asm__ volatile("mov %0, %%ss; mov $4096, %%esp; ud2" ::"r"(SEL(6, 1)));
-    }
-    (void)p;
-    __asm__ volatile("" ::: "memory");
-    CHECK_EQ(this_cpu()->trap.vector, VEC_UD);
+    REQUIRE_EQ(HC1(set_trap_table, t), 0);
+    events_off(); /* nothing else knows this stack */
+    __asm__ volatile("movl %%esp, %%esi; movl %2, %%ss; movl $4096, %%esp; int $0x91\n"
+                     "1: movl %3, %%ss; movl %%esi, %%esp; movl $1b, %0"
+                     : "=&b"(at), "=&a"(result)
+                     : "c"(SEL(6, 1)), "d"(FLAT_KERNEL_SS)
+                     : "esi", "memory", "cc");
+    CHECK_EQ(result, 0x600d);
+    CHECK_EQ(based_frame[0], at);
+    CHECK_EQ(based_frame[1] & 0xffff, FLAT_KERNEL_CS);
+    CHECK_EQ(based_frame[1] >> 16, 1); /* events were off */
+    CHECK_EQ(*(u32 *)(stack + 4096 - 12), at);
+    events_on();
+    load_default_traps();
     no_gdt();
 }
 

@@ -22,6 +22,7 @@
 #define X86_EFLAGS_DF              0x400
 #define X86_EFLAGS_IOPL            0x3000
 #define TRAP_SYSCALL               0x100
+#define VCPU_INFO_CR2_32           8 /* offset of arch.cr2 in a 32-bit guest's vcpu_info */
 
 /* rflags as the frame has it: IF stands for events, IOPL for the guest's virtual one. */
 static uint64_t shown_flags(const struct vcpu *v, const struct cpu_user_regs *regs, uint8_t mask)
@@ -163,12 +164,20 @@ void pv_inject_interrupt(struct cpu_user_regs *regs, unsigned vec)
     bounce_trap(regs, vec, 0, false);
 }
 
+void pv_set_cr2(struct vcpu *v, unsigned long addr)
+{
+    v->arch.pv.ctrlreg[2] = addr;
+    if (unlikely(is_32bit(v->domain)))
+        *(uint32_t *)((char *)v->info + VCPU_INFO_CR2_32) = addr;
+    else
+        v->info->arch.cr2 = addr;
+}
+
 void pv_inject_page_fault(struct cpu_user_regs *regs, unsigned long addr, uint32_t error)
 {
     struct vcpu *v = current;
 
-    v->arch.pv.ctrlreg[2] = addr;
-    v->info->arch.cr2 = addr;
+    pv_set_cr2(v, addr);
     /* PFEC_user tells guest user from guest kernel, which share a ring if they are 64-bit. */
     if (guest_kernel(v, regs))
         error &= ~4u;

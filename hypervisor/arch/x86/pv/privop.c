@@ -177,7 +177,7 @@ static int privop_write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
         do_fpu_taskswitch(!!(val & CR0_TS));
         return EMUL_OKAY;
     case 2:
-        v->arch.pv.ctrlreg[2] = v->info->arch.cr2 = val;
+        pv_set_cr2(v, val);
         return EMUL_OKAY;
     case 3: {
         int ret = mm_set_root(v, pv_cr3_to_mfn(v->domain, val), false);

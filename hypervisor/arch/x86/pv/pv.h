@@ -27,6 +27,8 @@ bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error
 void pv_inject_exception(struct cpu_user_regs *regs, unsigned vec, uint32_t error);
 void pv_inject_page_fault(struct cpu_user_regs *regs, unsigned long addr, uint32_t error);
 void pv_inject_interrupt(struct cpu_user_regs *regs, unsigned vec); /* `int n` */
+/* What v's kernel finds as CR2. */
+void pv_set_cr2(struct vcpu *v, unsigned long addr);
 
 /* --- descriptors.c --- */
 int pv_perdomain_create(struct domain *d);
