@@ -48,7 +48,7 @@ OBJS := $(addprefix $(O)/,$(addsuffix .o,$(basename $(SRCS))))
 $(O)/autoconf.h $(O)/config.mk &: Kconfig tools/genconfig.py $(wildcard $(CONFIG))
 	$(Q)/usr/bin/python3 tools/genconfig.py $(CONFIG) $(O)
 
-build/autoconf.h: Kconfig tools/genconfig.py
+build/autoconf.h: Kconfig tools/genconfig.py | build/compat-layouts.h
 	$(Q)/usr/bin/python3 tools/genconfig.py configs/defconfig build
 
 menuconfig:
@@ -69,7 +69,12 @@ $(O)/asm-offsets.h: hypervisor/arch/$(ARCH)/asm-offsets.c $(O)/autoconf.h
 	$(Q)$(CC) $(HYP_CFLAGS) -MMD -MP -MT $@ -MF $(@:.h=.d) -S -o $(@:.h=.s) $<
 	$(Q)sed -n 's/^.*->\([A-Za-z0-9_]*\) [$$]*\(-\{0,1\}[0-9]*\).*$$/#define \1 \2/p' $(@:.h=.s) > $@
 
-$(O)/%.o: %.c $(O)/autoconf.h | $(O)/asm-offsets.h
+# The layouts of 32-bit callers' arguments, out of the public headers.
+%/compat-layouts.h: tools/gen-compat.py $(wildcard abi/ops/*.def) abi/xen_abi.h
+	@mkdir -p $(@D)
+	$(Q)/usr/bin/python3 $< $@ $(HOSTCC)
+
+$(O)/%.o: %.c $(O)/autoconf.h | $(O)/asm-offsets.h $(O)/compat-layouts.h
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(HYP_CFLAGS) -MMD -MP -c -o $@ $<
@@ -84,7 +89,9 @@ $(O)/%.o: %.S $(O)/autoconf.h $(O)/asm-offsets.h
 
 # ---- host tests: every tests/unit/<room>/rules.mk adds its binary to UNIT_TESTS ----
 UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -DHOSPES_HOST -DCONFIG_DEBUG \
-               -Wall -Wextra -Werror $(DEFS) -I. -Ihypervisor -Ihypervisor/arch/fake -Itests/unit -include build/autoconf.h
+               -Wall -Wextra -Werror $(DEFS) -I. -Ihypervisor -Ihypervisor/arch/fake -Itests/unit -Ibuild -include build/autoconf.h
+# What stands in for a machine; and the copying of arguments, which every room does.
+FAKE_SRCS := $(wildcard hypervisor/arch/fake/*.c) hypervisor/hypercall/compat.c
 -include $(sort $(wildcard tests/unit/*/rules.mk))
 
 unit-build: $(UNIT_TESTS)

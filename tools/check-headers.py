@@ -32,7 +32,7 @@ def files(tops, suffixes):
 def flags(kind, build):
     if kind == "host":
         return COMMON + ["-DHOSPES_HOST", "-DCONFIG_DEBUG", "-Ihypervisor/arch/fake",
-                         "-Itests/unit", "-include", "build/autoconf.h"]
+                         "-Itests/unit", "-Ibuild", "-include", "build/autoconf.h"]
     return COMMON + ["-ffreestanding", "-fPIC", "-mgeneral-regs-only", "-Ihypervisor/arch/x86",
                      f"-I{build}", "-include", f"{build}/autoconf.h", "-include", "lib/hidden.h"]
 

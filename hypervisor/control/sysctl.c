@@ -4,7 +4,7 @@
 #include "arch/api/arch_time.h"
 #include "control/control.h"
 #include "domain/domain.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "kernel/console.h"
 #include "kernel/keyhandler.h"

@@ -7,7 +7,7 @@
 #include "arch/api/arch_time.h"
 #include "domain/domain.h"
 #include "event/event.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "mem/mem.h"
 
@@ -102,7 +102,7 @@ long vcpuop_register_runstate_area(struct call *c, struct vcpu_register_runstate
         return -ENOENT;
     if (arg->addr.p) {
         vcpu_runstate_get(v, &rs);
-        if (copy_to_guest(arg->addr.p, &rs, sizeof(rs)))
+        if (copy_struct_to_guest(arg->addr.p, &rs))
             return -EFAULT;
     }
     WRITE_ONCE(v->runstate_guest, arg->addr.p);

@@ -165,9 +165,10 @@ static uint32_t next_used(const struct event_table *t, uint32_t port, uint32_t e
 }
 
 /* The lowest free port, growing if need be.  Under the table's lock. */
-static int find_free(struct event_table *t, uint32_t *found)
+static int find_free(const struct domain *d, uint32_t *found)
 {
-    uint32_t limit = t->fifo ? EVTCHN_FIFO_NR_CHANNELS : EVTCHN_2L_NR_CHANNELS;
+    struct event_table *t = d->event;
+    uint32_t limit = t->fifo ? EVTCHN_FIFO_NR_CHANNELS : twolevel_nr_ports(d);
     uint32_t port, skipped = 0, nr;
 
     if (t->max_port < limit)
@@ -199,7 +200,7 @@ int evtchn_reserve(struct domain *d, struct evtchn **chn)
         return rc;
     spin_lock(&t->lock);
     if (!t->closed)
-        rc = find_free(t, &port);
+        rc = find_free(d, &port);
     if (!rc) {
         __set_bit(port % PORTS_PER_MAP, t->used[port / PORTS_PER_MAP]);
         t->active++;

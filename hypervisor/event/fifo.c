@@ -270,7 +270,7 @@ long evtchnop_init_control(struct call *c, struct evtchn_init_control *arg)
     spin_unlock(&t->lock);
 
     if (first)
-        carry_pending(d, min(READ_ONCE(t->nr_ports), (uint32_t)EVTCHN_2L_NR_CHANNELS));
+        carry_pending(d, min(READ_ONCE(t->nr_ports), twolevel_nr_ports(d)));
     else
         xfree(f);
     arg->link_bits = EVTCHN_FIFO_LINK_BITS;

@@ -87,6 +87,7 @@ static inline struct vcpu *evtchn_vcpu(const struct domain *d, const struct evtc
  * The two ABIs.  All are called with chn->lock held and interrupts off.  set_pending and unmask
  * notify the vcpu where that is due; set_pending tells whether the event was not yet pending.
  */
+uint32_t twolevel_nr_ports(const struct domain *d);
 bool twolevel_set_pending(struct domain *d, struct evtchn *chn);
 void twolevel_unmask(struct domain *d, struct evtchn *chn);
 void twolevel_clear_pending(struct domain *d, struct evtchn *chn);

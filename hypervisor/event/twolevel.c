@@ -5,51 +5,83 @@
  * The guest may change any of these bits at any moment; nothing here believes them.
  */
 #include "event/private.h"
+#include "hypercall/compat.h"
 
-#define BITS_PER_SEL 64
+/*
+ * A 32-bit guest's words have 32 bits, and it has as many words as bits in one.  The bitmaps are
+ * accessed in words of 64 all the same: bit n lies in the same place.
+ */
+uint32_t twolevel_nr_ports(const struct domain *d)
+{
+    return is_32bit(d) ? 32 * 32 : EVTCHN_2L_NR_CHANNELS;
+}
+
+static unsigned long *pending_bits(const struct domain *d)
+{
+    char *s = (char *)d->shared_info;
+
+    return (unsigned long *)(s + (is_32bit(d) ? COMPAT_OFFSET_shared_info_evtchn_pending
+                                              : offsetof(struct shared_info, evtchn_pending)));
+}
+
+static unsigned long *mask_bits(const struct domain *d)
+{
+    char *s = (char *)d->shared_info;
+
+    return (unsigned long *)(s + (is_32bit(d) ? COMPAT_OFFSET_shared_info_evtchn_mask
+                                              : offsetof(struct shared_info, evtchn_mask)));
+}
 
 static void notify(struct vcpu *v, uint32_t port)
 {
     struct vcpu_info *info = READ_ONCE(v->info);
+    bool had;
 
-    if (info && !test_and_set_bit(port / BITS_PER_SEL, &info->evtchn_pending_sel))
+    if (!info)
+        return;
+    if (unlikely(is_32bit(v->domain))) {
+        uint32_t *sel = (uint32_t *)((char *)info + COMPAT_OFFSET_vcpu_info_evtchn_pending_sel);
+
+        had = __atomic_fetch_or(sel, 1u << port / 32, __ATOMIC_SEQ_CST) >> port / 32 & 1;
+    } else {
+        had = test_and_set_bit(port / 64, &info->evtchn_pending_sel);
+    }
+    if (!had)
         vcpu_mark_events_pending(v);
 }
 
 bool twolevel_set_pending(struct domain *d, struct evtchn *chn)
 {
-    struct shared_info *s = d->shared_info;
     uint32_t port = chn->port;
 
-    if (unlikely(port >= EVTCHN_2L_NR_CHANNELS) || test_and_set_bit(port, s->evtchn_pending))
+    if (unlikely(port >= twolevel_nr_ports(d)) || test_and_set_bit(port, pending_bits(d)))
         return false;
-    if (!test_bit(port, s->evtchn_mask))
+    if (!test_bit(port, mask_bits(d)))
         notify(evtchn_vcpu(d, chn), port);
     return true;
 }
 
 void twolevel_unmask(struct domain *d, struct evtchn *chn)
 {
-    struct shared_info *s = d->shared_info;
     uint32_t port = chn->port;
 
-    if (port < EVTCHN_2L_NR_CHANNELS && test_and_clear_bit(port, s->evtchn_mask) &&
-        test_bit(port, s->evtchn_pending))
+    if (port < twolevel_nr_ports(d) && test_and_clear_bit(port, mask_bits(d)) &&
+        test_bit(port, pending_bits(d)))
         notify(evtchn_vcpu(d, chn), port);
 }
 
 void twolevel_clear_pending(struct domain *d, struct evtchn *chn)
 {
-    if (d->shared_info && chn->port < EVTCHN_2L_NR_CHANNELS)
-        clear_bit(chn->port, d->shared_info->evtchn_pending);
+    if (d->shared_info && chn->port < twolevel_nr_ports(d))
+        clear_bit(chn->port, pending_bits(d));
 }
 
 bool twolevel_is_pending(const struct domain *d, const struct evtchn *chn)
 {
-    return chn->port < EVTCHN_2L_NR_CHANNELS && test_bit(chn->port, d->shared_info->evtchn_pending);
+    return chn->port < twolevel_nr_ports(d) && test_bit(chn->port, pending_bits(d));
 }
 
 bool twolevel_is_masked(const struct domain *d, const struct evtchn *chn)
 {
-    return chn->port >= EVTCHN_2L_NR_CHANNELS || test_bit(chn->port, d->shared_info->evtchn_mask);
+    return chn->port >= twolevel_nr_ports(d) || test_bit(chn->port, mask_bits(d));
 }

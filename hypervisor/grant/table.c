@@ -26,7 +26,7 @@
 #include "grant/private.h"
 #include "boot/cmdline.h"
 #include "domain/unit.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "kernel/console.h"
 #include "kernel/keyhandler.h"

@@ -13,7 +13,7 @@
  * hypercall_continue() left in this CPU's `pending`.
  */
 #include "domain/domain.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "hypercall/tables.h"
 #include "kernel/percpu.h"
@@ -23,6 +23,7 @@
 #define ARG_MAX_SIZE       1024
 
 struct pending_call {
+    bool set;
     unsigned nr, nargs;
     unsigned long args[6];
 };
@@ -39,10 +40,22 @@ long hypercall_continue(unsigned nr, unsigned nargs, const unsigned long *args)
 {
     struct pending_call *p = &this_cpu(pending);
 
+    p->set = true;
     p->nr = nr;
     p->nargs = nargs;
     memcpy(p->args, args, nargs * sizeof(*args));
     return -ERESTART;
+}
+
+/* What is to be issued again, if ret says so; iret's result is the guest's, and may be anything. */
+static const struct pending_call *take_pending(long ret)
+{
+    struct pending_call *p = &this_cpu(pending);
+
+    if (likely(ret != -ERESTART) || !p->set)
+        return NULL;
+    p->set = false;
+    return p;
 }
 
 bool privileged_over(const struct domain *caller, const struct domain *d)
@@ -147,13 +160,13 @@ static long call_cmd(unsigned nr, const struct op_table *t, unsigned long mask,
     if (vcpu_arg)
         c.tv = args[1] <= UINT32_MAX ? domain_vcpu(v->domain, args[1]) : NULL;
     if (op->dir & DIR_IN) {
-        if (copy_from_guest(arg, c.arg, op->size))
+        if (copy_arg_from_guest(arg, c.arg, op->size, op->compat))
             return -EFAULT;
     } else
         memset(arg, 0, op->size);
 
     ret = run_op(op, &c, arg);
-    if (c.copy_back && copies_out(op, ret) && copy_to_guest(c.arg, arg, op->size))
+    if (c.copy_back && copies_out(op, ret) && copy_arg_to_guest(c.arg, arg, op->size, op->compat))
         ret = -EFAULT;
     if (ret == -ERESTART) {
         if (~mask)
@@ -207,16 +220,17 @@ static long call_batch(unsigned nr, const struct op_table *t, const unsigned lon
     for (i = 0; i < count && ret >= 0; i++) {
         struct call c = {.v = current, .copy_back = true};
 
-        addr = c.arg = guest_array_addr(args[1], i, op->size);
+        addr = c.arg = guest_array_addr(args[1], i, guest_size(op->size, op->compat));
         if (i && hypercall_preempt_check())
             ret = -ERESTART;
-        else if (copy_from_guest(arg, addr, op->size))
+        else if (copy_arg_from_guest(arg, addr, op->size, op->compat))
             ret = -EFAULT;
         else {
             ret = run_op(op, &c, arg);
             if (c.at_end)
                 at_end = c.at_end;
-            if (ret != -ERESTART && c.copy_back && copy_to_guest(addr, arg, op->size))
+            if (ret != -ERESTART && c.copy_back &&
+                copy_arg_to_guest(addr, arg, op->size, op->compat))
                 ret = -EFAULT;
         }
         if (ret == -ERESTART)
@@ -234,28 +248,28 @@ static long call_batch(unsigned nr, const struct op_table *t, const unsigned lon
 
 /* A function for each row of hypercalls.def, all of one type. */
 typedef long (*call_fn)(const unsigned long a[6]);
-#define CALL0(nr, fn, who)                                                                         \
+#define CALL0(nr, fn, who, args32)                                                                 \
     static long hc_##fn(const unsigned long a[6])                                                  \
     {                                                                                              \
         (void)a;                                                                                   \
         return fn();                                                                               \
     }
-#define CALL1(nr, fn, who)                                                                         \
+#define CALL1(nr, fn, who, args32)                                                                 \
     static long hc_##fn(const unsigned long a[6])                                                  \
     {                                                                                              \
         return fn(a[0]);                                                                           \
     }
-#define CALL2(nr, fn, who)                                                                         \
+#define CALL2(nr, fn, who, args32)                                                                 \
     static long hc_##fn(const unsigned long a[6])                                                  \
     {                                                                                              \
         return fn(a[0], a[1]);                                                                     \
     }
-#define CALL3(nr, fn, who)                                                                         \
+#define CALL3(nr, fn, who, args32)                                                                 \
     static long hc_##fn(const unsigned long a[6])                                                  \
     {                                                                                              \
         return fn(a[0], a[1], a[2]);                                                               \
     }
-#define CALL4(nr, fn, who)                                                                         \
+#define CALL4(nr, fn, who, args32)                                                                 \
     static long hc_##fn(const unsigned long a[6])                                                  \
     {                                                                                              \
         return fn(a[0], a[1], a[2], a[3]);                                                         \
@@ -286,19 +300,20 @@ typedef long (*call_fn)(const unsigned long a[6]);
 
 static const struct {
     call_fn fn;
+    const char *args32;
     bool priv;
 } calls[] = {
-#define CALL0(nr, fn, who)        [nr] = {hc_##fn, (who) == WHO_PRIV},
-#define CALL1                     CALL0
-#define CALL2                     CALL0
-#define CALL3                     CALL0
-#define CALL4                     CALL0
-#define HOT1                      CALL0
-#define HOT2                      CALL0
-#define HOT3                      CALL0
-#define HOT4                      CALL0
-#define TABLE(nr, t, where, mask) [nr] = {hc_##t, false},
-#define NOCALL(nr)                [nr] = {NULL, false},
+#define CALL0(nr, fn, who, args32) [nr] = {hc_##fn, args32, (who) == WHO_PRIV},
+#define CALL1                      CALL0
+#define CALL2                      CALL0
+#define CALL3                      CALL0
+#define CALL4                      CALL0
+#define HOT1                       CALL0
+#define HOT2                       CALL0
+#define HOT3                       CALL0
+#define HOT4                       CALL0
+#define TABLE(nr, t, where, mask)  [nr] = {hc_##t, "wwwww", false},
+#define NOCALL(nr)                 [nr] = {NULL, "", false},
 #include "abi/ops/hypercalls.def"
 #include "abi/ops/undef_calls.h"
 };
@@ -306,21 +321,21 @@ static const struct {
 long hypercall_call(unsigned long nr, const unsigned long a[6])
 {
     switch (nr) { /* rows marked hot: direct calls */
-#define CALL0(nr, fn, who)
-#define CALL1(nr, fn, who)
-#define CALL2(nr, fn, who)
-#define CALL3(nr, fn, who)
-#define CALL4(nr, fn, who)
-#define HOT1(nr, fn, who)                                                                          \
+#define CALL0(nr, fn, who, args32)
+#define CALL1(nr, fn, who, args32)
+#define CALL2(nr, fn, who, args32)
+#define CALL3(nr, fn, who, args32)
+#define CALL4(nr, fn, who, args32)
+#define HOT1(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
         return fn(a[0]);
-#define HOT2(nr, fn, who)                                                                          \
+#define HOT2(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
         return fn(a[0], a[1]);
-#define HOT3(nr, fn, who)                                                                          \
+#define HOT3(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
         return fn(a[0], a[1], a[2]);
-#define HOT4(nr, fn, who)                                                                          \
+#define HOT4(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
         return fn(a[0], a[1], a[2], a[3]);
 #define TABLE(nr, t, where, mask)
@@ -344,9 +359,9 @@ void hypercall_dispatch(struct cpu_user_regs *regs)
 {
     unsigned long args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
     long ret = hypercall_call(regs->rax, args);
+    const struct pending_call *p = take_pending(ret);
 
-    if (unlikely(ret == -ERESTART)) {
-        const struct pending_call *p = &this_cpu(pending);
+    if (unlikely(p != NULL)) {
         unsigned long *const slot[6] = {&regs->rdi, &regs->rsi, &regs->rdx,
                                         &regs->r10, &regs->r8,  &regs->r9};
 
@@ -360,6 +375,82 @@ void hypercall_dispatch(struct cpu_user_regs *regs)
     regs->rax = ret;
 }
 
+static const char *args32_of(unsigned long nr)
+{
+    return nr < ARRAY_SIZE(calls) ? calls[index_nospec(nr, ARRAY_SIZE(calls))].args32 ?: "" : "";
+}
+
+/* One hypercall of a 32-bit guest.  *again: words are now those to issue it again with. */
+static long call32(uint32_t nr, uint32_t words[6], const struct pending_call **again)
+{
+    unsigned long args[6];
+    long ret;
+
+    compat_widen_args(args, words, args32_of(nr));
+    ret = hypercall_call(nr, args);
+    *again = take_pending(ret);
+    if (unlikely(*again != NULL))
+        compat_narrow_args(words, (*again)->args, args32_of((*again)->nr));
+    return ret;
+}
+
+void hypercall_dispatch32(struct cpu_user_regs *regs)
+{
+    uint32_t words[6] = {regs->rbx, regs->rcx, regs->rdx, regs->rsi, regs->rdi, regs->rbp};
+    const struct pending_call *p;
+    long ret = call32(regs->rax, words, &p);
+
+    if (unlikely(p != NULL)) {
+        regs->rax = p->nr;
+        regs->rbx = words[0];
+        regs->rcx = words[1];
+        regs->rdx = words[2];
+        regs->rsi = words[3];
+        regs->rdi = words[4];
+        regs->rbp = words[5];
+        regs->rip -= HYPERCALL_INSN_LEN;
+        return;
+    }
+    regs->rax = (uint32_t)ret;
+}
+
+/* An element of a list, called; *again: it is now what to go on with. */
+static long call_entry(struct multicall_entry *e, bool *again)
+{
+    const struct pending_call *p;
+    uint32_t words[6];
+    long ret;
+
+    if (e->op == __HYPERVISOR_iret) {
+        *again = false;
+        return -EINVAL;
+    }
+    if (unlikely(caller_is_32bit())) {
+        for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+            words[i] = e->args[i];
+        ret = call32(e->op, words, &p);
+        for (unsigned i = 0; p && i < ARRAY_SIZE(words); i++)
+            e->args[i] = words[i];
+    } else {
+        ret = hypercall_call(e->op, e->args);
+        p = take_pending(ret);
+        if (unlikely(p != NULL))
+            memcpy(e->args, p->args, p->nargs * sizeof(e->args[0]));
+    }
+    *again = p != NULL;
+    if (unlikely(p != NULL))
+        e->op = p->nr;
+    return ret;
+}
+
+static int put_result(uint64_t addr, const struct multicall_entry *e)
+{
+    if (unlikely(caller_is_32bit()))
+        return copy_to_guest(addr + COMPAT_OFFSET_multicall_entry_result, &e->result, 4);
+    return copy_to_guest(addr + offsetof(struct multicall_entry, result), &e->result,
+                         sizeof(e->result));
+}
+
 /*
  * multicall (xen.h, struct multicall_entry): the calls of a list, in order, each with a result of
  * its own.  An element that gives way is written back to the guest's list with its new arguments;
@@ -367,6 +458,7 @@ void hypercall_dispatch(struct cpu_user_regs *regs)
  */
 long do_multicall(unsigned long list, unsigned long count)
 {
+    size_t size = guest_sizeof(struct multicall_entry);
     struct vcpu *v = current;
     struct multicall_entry e;
     long ret = 0;
@@ -376,41 +468,29 @@ long do_multicall(unsigned long list, unsigned long count)
         return -EINVAL;
     v->in_multicall = true;
     for (i = 0; i < count; i++) {
-        uint64_t addr = guest_array_addr(list, i, sizeof(e));
+        uint64_t addr = guest_array_addr(list, i, size);
+        bool again;
 
         if (i && hypercall_preempt_check())
             break;
-        ret = copy_from_guest(&e, addr, sizeof(e));
+        ret = copy_struct_from_guest(&e, addr);
         if (ret)
             break;
-        if (e.op == __HYPERVISOR_iret)
-            ret = -EINVAL;
-        else
-            ret = hypercall_call(e.op, e.args);
-        if (ret == -ERESTART) {
-            const struct pending_call *p = &this_cpu(pending);
-
-            e.op = p->nr;
-            memcpy(e.args, p->args, p->nargs * sizeof(e.args[0]));
-            ret = copy_to_guest(addr, &e, sizeof(e));
+        e.result = call_entry(&e, &again);
+        if (again) {
+            e.result = 0;
+            ret = copy_struct_to_guest(addr, &e);
             break;
         }
-        e.result = ret;
-        ret = copy_to_guest(addr + offsetof(struct multicall_entry, result), &e.result,
-                            sizeof(e.result));
+        ret = put_result(addr, &e);
         if (ret)
             break;
     }
     v->in_multicall = false;
     if (!ret && i < count) {
-        unsigned long again[2] = {guest_array_addr(list, i, sizeof(e)), count - i};
+        unsigned long again[2] = {guest_array_addr(list, i, size), count - i};
 
         return hypercall_continue(__HYPERVISOR_multicall, 2, again);
     }
     return ret;
-}
-
-void hypercall_dispatch32(struct cpu_user_regs *regs)
-{
-    regs->rax = (uint32_t)-ENOSYS;
 }

@@ -18,12 +18,6 @@ size_t raw_copy_to_guest(uint64_t guest_addr, const void *src, size_t len);
 
 /* XEN_GUEST_HANDLE_64 and XEN_GUEST_HANDLE members alike. */
 #define handle_addr(h) ((uint64_t)(uintptr_t)(h).p)
-/* Element i of an array behind handle h; -EFAULT also when the offset overflows. */
-#define copy_elem_from_guest(dst, h, i)                                                            \
-    copy_from_guest(dst, guest_array_addr(handle_addr(h), i, sizeof(*(dst))), sizeof(*(dst)))
-#define copy_elem_to_guest(h, i, src)                                                              \
-    copy_to_guest(guest_array_addr(handle_addr(h), i, sizeof(*(src))), src, sizeof(*(src)))
-
 /* base + i * size, or an address that no guest can access if that overflows. */
 static inline uint64_t guest_array_addr(uint64_t base, uint64_t i, size_t size)
 {

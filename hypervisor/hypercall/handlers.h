@@ -12,11 +12,11 @@
 #undef BATCH
 #undef NONE
 
-#define CALL0(nr, fn, who) long fn(void);
-#define CALL1(nr, fn, who) long fn(unsigned long a0);
-#define CALL2(nr, fn, who) long fn(unsigned long a0, unsigned long a1);
-#define CALL3(nr, fn, who) long fn(unsigned long a0, unsigned long a1, unsigned long a2);
-#define CALL4(nr, fn, who)                                                                         \
+#define CALL0(nr, fn, who, args32) long fn(void);
+#define CALL1(nr, fn, who, args32) long fn(unsigned long a0);
+#define CALL2(nr, fn, who, args32) long fn(unsigned long a0, unsigned long a1);
+#define CALL3(nr, fn, who, args32) long fn(unsigned long a0, unsigned long a1, unsigned long a2);
+#define CALL4(nr, fn, who, args32)                                                                 \
     long fn(unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3);
 #define HOT1 CALL1
 #define HOT2 CALL2

@@ -19,9 +19,12 @@ struct noarg {
     char none;
 };
 
+struct compat_layout;
+
 struct op {
     long (*handler)(struct call *c, void *arg); /* NULL: -ENOSYS */
     const char *name;
+    const struct compat_layout *compat; /* of a 32-bit caller's argument; NULL: the same */
     uint32_t nr;
     uint16_t size, target_off;
     uint8_t dir, who, target, flags;

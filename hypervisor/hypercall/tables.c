@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The rows of abi/ops as tables, one a hypercall that has sub-operations. */
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "hypercall/tables.h"
 
@@ -22,6 +23,7 @@ typedef long (*op_fn)(struct call *c, void *arg);
              .name = #nr_,                                                                         \
              .nr = nr_,                                                                            \
              .size = sizeof(type),                                                                 \
+             .compat = COMPAT_LAYOUT(type),                                                        \
              .dir = op_dir_##dir_,                                                                 \
              .who = op_who_##who_,                                                                 \
              .flags = (flags_),                                                                    \
@@ -32,6 +34,7 @@ typedef long (*op_fn)(struct call *c, void *arg);
              .name = #nr_,                                                                         \
              .nr = nr_,                                                                            \
              .size = sizeof(type),                                                                 \
+             .compat = COMPAT_LAYOUT(type),                                                        \
              .dir = DIR_INOUT,                                                                     \
              .who = op_who_##who_,                                                                 \
              .flags = OP_BATCH | (flags_),                                                         \

@@ -12,7 +12,7 @@
 #include "mem/mem_private.h"
 #include "arch/api/arch_mm.h"
 #include "domain/domain.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 
 #define CHUNK_PAGES (1u << MAX_EXTENT_ORDER)
@@ -75,10 +75,7 @@ static int alloc_chunk(struct exchange *e, uint64_t i)
 {
     const struct xen_memory_reservation *out = &e->x->out;
 
-    if (copy_from_guest(
-            e->pfn,
-            guest_array_addr(handle_addr(out->extent_start), i * e->out_extents, sizeof(e->pfn[0])),
-            e->out_extents * sizeof(e->pfn[0])))
+    if (copy_array_from_guest(e->pfn, out->extent_start, i * e->out_extents, e->out_extents))
         return -EFAULT;
     for (e->nr_out = 0; e->nr_out < e->out_extents; e->nr_out++) {
         struct page_info *pg = heap_alloc(out->extent_order, e->memflags);
@@ -135,9 +132,7 @@ static int commit_chunk(struct exchange *e, uint64_t i)
     }
     e->nr_out = 0;
     if (!ret)
-        ret = copy_to_guest(
-            guest_array_addr(handle_addr(out->extent_start), i * e->out_extents, sizeof(e->out[0])),
-            e->out, e->out_extents * sizeof(e->out[0]));
+        ret = copy_array_to_guest(out->extent_start, i * e->out_extents, e->out, e->out_extents);
     return ret;
 }
 
@@ -193,8 +188,7 @@ long memory_exchange(struct call *c, struct xen_memory_exchange *x)
     }
     xfree(e);
     x->nr_exchanged = i * (1u << (order - in_order));
-    if (copy_to_guest(c->arg + offsetof(struct xen_memory_exchange, nr_exchanged), &x->nr_exchanged,
-                      sizeof(x->nr_exchanged)))
+    if (copy_struct_to_guest(c->arg, x))
         ret = -EFAULT;
     return ret;
 }

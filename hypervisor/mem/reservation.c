@@ -10,7 +10,7 @@
 #include "mem/mem_private.h"
 #include "arch/api/arch_mm.h"
 #include "domain/domain.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 
 /* The list position must fit above the command (abi/ops/hypercalls.def: 6 bits). */

@@ -9,7 +9,7 @@
 #include "mem/mem_private.h"
 #include "domain/domain.h"
 #include "grant/grant.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 
 #define RESOURCE_BATCH 32 /* frames between looks at whether somebody else needs this CPU */

@@ -22,7 +22,7 @@
 #include "arch/api/arch_domain.h"
 #include "arch/api/arch_time.h"
 #include "domain/unit.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "kernel/console.h"
 #include "kernel/keyhandler.h"
 #include "kernel/panic.h"
@@ -137,20 +137,22 @@ void vcpu_update_runstate_area(struct vcpu *v)
 {
     struct vcpu_runstate_info rs = v->runstate;
     uint64_t addr = v->runstate_guest;
-    uint64_t entry_addr = addr + offsetof(struct vcpu_runstate_info, state_entry_time);
+    uint64_t entry_addr =
+        addr + (is_32bit(v->domain) ? COMPAT_OFFSET_vcpu_runstate_info_state_entry_time
+                                    : offsetof(struct vcpu_runstate_info, state_entry_time));
     uint64_t marked = rs.state_entry_time | XEN_RUNSTATE_UPDATE;
 
     if (!addr)
         return;
     if (!(v->domain->vm_assist & BIT(VMASST_TYPE_runstate_update_flag))) {
-        (void)!copy_to_guest(addr, &rs, sizeof(rs));
+        (void)!copy_struct_to_guest(addr, &rs);
         return;
     }
     if (copy_to_guest(entry_addr, &marked, sizeof(marked)))
         return; /* not mapped just now: the guest has seen nothing */
     smp_wmb();
     rs.state_entry_time = marked;
-    if (copy_to_guest(addr, &rs, sizeof(rs)))
+    if (copy_struct_to_guest(addr, &rs))
         return;
     smp_wmb();
     rs.state_entry_time &= ~XEN_RUNSTATE_UPDATE;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* sched_op and set_timer_op. */
 #include "arch/api/arch_time.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "kernel/console.h"
 #include "kernel/softirq.h"

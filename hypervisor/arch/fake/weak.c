@@ -15,6 +15,7 @@
 #include "domain/unit.h"
 #include "event/event.h"
 #include "grant/grant.h"
+#include "hypercall/guest_access.h"
 #include "hypercall/hypercall.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
@@ -578,4 +579,21 @@ WEAK uint64_t arch_domain_max_gfn(const struct domain *d)
 {
     (void)d;
     return max_page - 1;
+}
+
+WEAK unsigned evtchn_in_use(const struct domain *d)
+{
+    (void)d;
+    return 0;
+}
+
+WEAK unsigned grant_handles_in_use(const struct domain *d)
+{
+    (void)d;
+    return 0;
+}
+
+WEAK uint64_t heap_free_pages(void)
+{
+    return 0;
 }

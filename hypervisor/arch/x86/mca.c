@@ -4,7 +4,7 @@
  * which CPUs there are, and that no error is waiting.
  */
 #include "abi/xen_abi.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "kernel/cpumask.h"
 #include "lib/errno.h"

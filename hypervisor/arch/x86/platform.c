@@ -5,7 +5,7 @@
 #include "arch/x86/boot/efi.h"
 #include "arch/x86/power.h"
 #include "domain/domain.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "kernel/cpu.h"
 #include "lib/errno.h"

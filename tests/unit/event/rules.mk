@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Host tests of event channels: both ABIs, against guests that behave and guests that do not.
 EVENT_TEST_SRCS := $(wildcard hypervisor/event/*.c) \
-                   hypervisor/mem/physmap.c hypervisor/kernel/lock.c $(wildcard hypervisor/arch/fake/*.c)
+                   hypervisor/mem/physmap.c hypervisor/kernel/lock.c $(FAKE_SRCS)
 UNIT_TESTS += build/unit/event build/unit/event-fifo
 # The queues' protocol, by spin: a script that says what it found as the others do.
 UNIT_TESTS += tests/model/run
@@ -16,7 +16,7 @@ build/unit/event build/unit/event-fifo: $(EVENT_TEST_SRCS) $(wildcard hypervisor
 
 # The same code under real threads: no lock checker, which knows one thread only.
 THREAD_CFLAGS := -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -pthread
-THREAD_SRCS := tests/unit/threads/threads.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c \
+THREAD_SRCS := tests/unit/threads/threads.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c hypervisor/hypercall/compat.c \
                hypervisor/mem/physmap.c hypervisor/kernel/lock.c
 UNIT_TESTS += build/unit/event-threads
 

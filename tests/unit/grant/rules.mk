@@ -3,7 +3,7 @@
 UNIT_TESTS += build/unit/grant
 
 build/unit/grant: tests/unit/grant/test_grant.c $(wildcard hypervisor/grant/*.c) hypervisor/mem/physmap.c \
-                   hypervisor/kernel/lock.c $(wildcard hypervisor/arch/fake/*.c) $(wildcard hypervisor/grant/*.h \
+                   hypervisor/kernel/lock.c $(FAKE_SRCS) $(wildcard hypervisor/grant/*.h \
                    tests/unit/event/*.h abi/ops/grant.def) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"

@@ -2,7 +2,7 @@
 # Host tests of ACPI tables, time, and interrupts, over a simulated machine (tests/unit/irq/asm).
 IRQ_TESTS := build/unit/acpi build/unit/time build/unit/time-sync build/unit/irq
 UNIT_TESTS += $(IRQ_TESTS)
-IRQ_FAKE := $(wildcard hypervisor/arch/fake/*.c)
+IRQ_FAKE := $(FAKE_SRCS)
 
 build/unit/acpi: tests/unit/irq/test_acpi.c $(filter-out %/map.c,$(wildcard hypervisor/arch/x86/acpi/*.c)) $(IRQ_FAKE)
 build/unit/time: tests/unit/irq/test_time.c hypervisor/arch/x86/time/calibrate.c hypervisor/arch/x86/time/publish.c \

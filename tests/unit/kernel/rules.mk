@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Host tests of kernel/: the real files over the fake arch; one thread plays all CPUs.
 KERNEL_TESTS := build/unit/kernel-sync build/unit/kernel-timer build/unit/kernel-console
-KERNEL_SRCS  := $(addprefix hypervisor/kernel/,lock.c softirq.c rcu.c timer.c cpu.c) $(wildcard hypervisor/arch/fake/*.c)
+KERNEL_SRCS  := $(addprefix hypervisor/kernel/,lock.c softirq.c rcu.c timer.c cpu.c) $(FAKE_SRCS)
 UNIT_TESTS   += $(KERNEL_TESTS)
 
 build/unit/kernel-console: hypervisor/kernel/console.c hypervisor/kernel/console_input.c hypervisor/kernel/console_ops.c \

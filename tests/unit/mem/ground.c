@@ -42,6 +42,7 @@ int ground_setup(void **state)
     domid_io_d = fake_domain(DOMID_IO, 0);
     domid_xen_d = fake_domain(DOMID_XEN, 0);
     dom0 = fake_domain(0, 1);
+    fake_current = dom0->vcpu[0];
     return 0;
 }
 

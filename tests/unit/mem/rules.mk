@@ -2,7 +2,7 @@
 # Host tests of mem/: the real files over the fake arch's frames.
 MEM_SRCS  := $(sort $(wildcard hypervisor/mem/*.c))
 MEM_DEPS  := $(MEM_SRCS) $(wildcard hypervisor/mem/*.h hypervisor/arch/fake/*.h tests/unit/mem/*.h) build/autoconf.h \
-             $(wildcard hypervisor/arch/fake/*.c) tests/unit/mem/ground.c \
+             $(FAKE_SRCS) tests/unit/mem/ground.c \
              hypervisor/kernel/lock.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c
 MEM_TESTS := build/unit/mem-heap build/unit/mem-page build/unit/mem-xenmem build/unit/mem-vcpu_info build/unit/mem-maps
 UNIT_TESTS += $(MEM_TESTS)
@@ -19,7 +19,7 @@ $(MEM_TESTS): build/unit/mem-%: tests/unit/mem/test_%.c $(MEM_DEPS)
 # The same code under real threads (tests/unit/threads: each is a CPU), without the lock checker, which knows one only.
 UNIT_TESTS += build/unit/mem-threads
 build/unit/mem-threads: tests/unit/mem/test_threads.c hypervisor/mem/heap.c hypervisor/mem/page.c hypervisor/mem/xalloc.c \
-                        hypervisor/kernel/lock.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c \
+                        hypervisor/kernel/lock.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c hypervisor/hypercall/compat.c \
                         $(wildcard hypervisor/mem/*.h tests/unit/threads/asm/*.h) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"

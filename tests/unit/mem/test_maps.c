@@ -5,9 +5,11 @@
 #include "asm/e820.h"
 #include "asm/page.h"
 #include "hypercall/handlers.h"
+#include "mm/mm.h"
 
 struct acpi_info acpi;
 uint64_t idle_pg_table[512] __aligned(4096);
+uint64_t mm_m2p32_entries[512 - M2P32_FIRST_ENTRY];
 
 static struct domain *d;
 static struct e820_entry buf[E820_MAX];

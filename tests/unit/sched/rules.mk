@@ -2,7 +2,7 @@
 # Host tests of sched/ and of vcpu_op: real scheduler, timers and units over the fake arch.
 SCHED_TESTS := build/unit/sched-core build/unit/sched-ops
 SCHED_SRCS  := $(wildcard hypervisor/sched/*.c) hypervisor/control/bitmap.c $(addprefix hypervisor/kernel/,lock.c softirq.c rcu.c timer.c cpu.c) \
-               hypervisor/domain/unit.c hypervisor/domain/vcpu_ops.c tests/unit/sched/ground.c $(wildcard hypervisor/arch/fake/*.c)
+               hypervisor/domain/unit.c hypervisor/domain/vcpu_ops.c tests/unit/sched/ground.c $(FAKE_SRCS)
 UNIT_TESTS  += $(SCHED_TESTS)
 
 $(SCHED_TESTS): build/unit/sched-%: tests/unit/sched/test_%.c $(SCHED_SRCS) $(wildcard hypervisor/sched/*.h hypervisor/kernel/*.h \

@@ -10,7 +10,7 @@
 #include "asm/page.h"
 #include "domain/domain.h"
 #include "domain/unit.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "mm/mm.h"
 
@@ -185,9 +185,13 @@ long memory_machphys_mapping(struct call *c, struct xen_machphys_mapping *arg)
 long memory_maximum_gpfn(struct call *c, struct xen_memory_domain *arg)
 {
     const struct shared_info *s = c->d->shared_info;
-    uint64_t max_pfn = s ? READ_ONCE(s->arch.max_pfn) : 0; /* what the guest says */
+    uint64_t max_pfn = 0; /* what the guest says */
 
     (void)arg;
+    if (s && is_32bit(c->d))
+        max_pfn = READ_ONCE(*(uint32_t *)((char *)s + COMPAT_OFFSET_shared_info_arch_max_pfn));
+    else if (s)
+        max_pfn = READ_ONCE(s->arch.max_pfn);
     return max_pfn ? (long)min(max_pfn - 1, (uint64_t)INT64_MAX) : 0;
 }
 

@@ -6,7 +6,7 @@
  */
 #include "arch/x86/mm/mm_private.h"
 #include "arch/x86/pv/pv.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "lib/rangeset.h"
 
@@ -183,6 +183,7 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
     struct vcpu *v = current;
     struct call c = {.v = v, .d = v->domain};
     uint32_t count = count_, done = 0, i;
+    size_t size = guest_sizeof(struct mmuext_op);
     bool again = false;
     long rc = 0;
 
@@ -207,7 +208,7 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
             if (again)
                 break;
         }
-        rc = copy_from_guest(&op, uops + i * sizeof(op), sizeof(op));
+        rc = copy_struct_from_guest(&op, uops + i * size);
         if (!rc)
             rc = one_op(&c, &op);
         if (unlikely(rc)) {
@@ -222,8 +223,7 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
     if (unlikely(pdone) && copy_to_guest(pdone, &done, sizeof(done)))
         return -EFAULT;
     if (unlikely(again)) {
-        unsigned long args[4] = {uops + i * sizeof(struct mmuext_op), (count - i) | PREEMPTED,
-                                 pdone, foreigndom};
+        unsigned long args[4] = {uops + i * size, (count - i) | PREEMPTED, pdone, foreigndom};
 
         return hypercall_continue(__HYPERVISOR_mmuext_op, 4, args);
     }

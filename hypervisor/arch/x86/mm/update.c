@@ -497,7 +497,9 @@ int vcpus_to_cpus(struct domain *d, uint64_t addr, cpumask_t *cpus)
     for (unsigned id = 0; id < d->max_vcpus; id += BITS_PER_LONG) {
         unsigned long word;
 
-        if (copy_from_guest(&word, addr + id / 8, sizeof(word)))
+        word = 0;
+        if (copy_from_guest(&word, addr + id / 8,
+                            min(sizeof(word), (size_t)DIV_ROUND_UP(d->max_vcpus - id, 8))))
             return -EFAULT;
         for (; word; word &= word - 1) {
             struct vcpu *v = domain_vcpu(d, id + ffs_index(word));

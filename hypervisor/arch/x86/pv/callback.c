@@ -2,7 +2,7 @@
 /* Where a PV guest's kernel wants to be entered: trap table, callbacks, NMI. */
 #include "arch/api/arch_domain.h"
 #include "asm/layout.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "lib/errno.h"
 #include "pv.h"
@@ -25,7 +25,7 @@ long do_set_trap_table(unsigned long table)
         return 0;
     }
     for (unsigned i = 0; i < 256; i++) {
-        if (copy_from_guest(&t, guest_array_addr(table, i, sizeof(t)), sizeof(t)))
+        if (copy_struct_from_guest(&t, guest_array_addr(table, i, guest_sizeof(struct trap_info))))
             return -EFAULT;
         if (!t.address)
             break;
@@ -147,7 +147,7 @@ long do_nmi_op(unsigned long cmd, unsigned long arg)
     case XENNMI_register_callback:
         if (current->vcpu_id)
             return -EINVAL;
-        if (copy_from_guest(&cb, arg, sizeof(cb)))
+        if (copy_struct_from_guest(&cb, arg))
             return -EFAULT;
         if (is_32bit(current->domain))
             cb.handler_address = far_pointer(FLAT32_RING1_CS, cb.handler_address);

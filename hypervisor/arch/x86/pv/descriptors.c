@@ -17,7 +17,7 @@
 #include "asm/layout.h"
 #include "asm/page.h"
 #include "asm/regs.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "kernel/percpu.h"
 #include "lib/errno.h"
@@ -212,12 +212,13 @@ put_pages:
 /* set_gdt: `entries` descriptors in the frames of the list. */
 long do_set_gdt(unsigned long list, unsigned long entries)
 {
+    XEN_GUEST_HANDLE(xen_pfn_t) h = {(xen_pfn_t *)list};
     unsigned long frames[GDT_GUEST_PAGES];
     int ret;
 
     if (entries > GDT_GUEST_ENTS)
         return -EINVAL;
-    if (copy_from_guest(frames, list, DIV_ROUND_UP(entries, DESC_PER_PAGE) * sizeof(frames[0])))
+    if (copy_array_from_guest(frames, h, 0, DIV_ROUND_UP(entries, DESC_PER_PAGE)))
         return -EFAULT;
     ret = pv_load_gdt(current, frames, entries);
     if (!ret)

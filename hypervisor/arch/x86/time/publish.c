@@ -11,7 +11,7 @@
 #include "arch/api/arch_time.h"
 #include "domain/domain.h"
 #include "domain/unit.h"
-#include "hypercall/guest_access.h"
+#include "hypercall/compat.h"
 #include "lib/errno.h"
 #include <xen/domctl.h>
 #include <asm/msr.h>
@@ -185,19 +185,26 @@ static void publish_wallclock(struct domain *d)
 {
     struct shared_info *s = d->shared_info;
     unsigned long flags;
+    uint32_t *version, *sec_hi; /* the seconds and nanoseconds are behind the version */
     uint64_t sec;
 
     if (!s)
         return;
+    version = &s->wc_version;
+    sec_hi = &s->wc_sec_hi;
+    if (is_32bit(d)) {
+        version = (uint32_t *)((char *)s + COMPAT_OFFSET_shared_info_wc_version);
+        sec_hi = (uint32_t *)((char *)s + COMPAT_OFFSET_shared_info_arch_wc_sec_hi);
+    }
     spin_lock_irqsave(&wallclock_lock, flags);
     sec = wall_sec + d->time_offset;
-    WRITE_ONCE(s->wc_version, READ_ONCE(s->wc_version) | 1);
+    WRITE_ONCE(*version, READ_ONCE(*version) | 1);
     smp_wmb();
-    s->wc_sec = sec;
-    s->wc_sec_hi = sec >> 32;
-    s->wc_nsec = wall_nsec;
+    version[1] = sec;
+    *sec_hi = sec >> 32;
+    version[2] = wall_nsec;
     smp_wmb();
-    WRITE_ONCE(s->wc_version, READ_ONCE(s->wc_version) + 1);
+    WRITE_ONCE(*version, READ_ONCE(*version) + 1);
     spin_unlock_irqrestore(&wallclock_lock, flags);
 }
 
