@@ -60,6 +60,7 @@ FLAGS = {"LOCK_DOMCTL_": "one at a time in the host", "OUT_ALWAYS": "copied out 
 WHERE = {"CMD_ARG": "the command is the first argument, a pointer to the rest the second",
          "CMD_VCPU_ARG": "command, number of a vcpu, pointer to the rest",
          "CMD_ARG_COUNT": "command, pointer to an array, number of elements",
+         "CMD_INSIDE": "as kernels of before 2006 call it, one structure led by the command",
          "STRUCT": "one structure, led by command and interface version"}
 
 

@@ -176,6 +176,19 @@ static long call_cmd(unsigned nr, const struct op_table *t, unsigned long mask,
     return ret;
 }
 
+/* Kind CMD_INSIDE: one structure, of the command and, at an offset, its argument. */
+static long call_inside(unsigned nr, const struct op_table *t, unsigned long offset,
+                        const unsigned long args[6])
+{
+    unsigned long inner[6] = {0, args[0] + (caller_is_32bit() ? 4 : offset)};
+    uint32_t cmd;
+
+    if (copy_from_guest(&cmd, args[0], sizeof(cmd)))
+        return -EFAULT;
+    inner[0] = cmd;
+    return call_cmd(nr, t, ~0UL, inner, false);
+}
+
 /* Kind STRUCT: domctl, sysctl, platform_op.  Command and interface version lead the argument. */
 static long call_struct(unsigned nr, const struct op_table *t, size_t size, uint32_t version,
                         const unsigned long args[6])
@@ -281,6 +294,9 @@ typedef long (*call_fn)(const unsigned long a[6]);
 #define table_CMD_ARG(nr, t, mask, a)       call_cmd(nr, &op_table_##t, mask, a, false)
 #define table_CMD_VCPU_ARG(nr, t, mask, a)  call_cmd(nr, &op_table_##t, mask, a, true)
 #define table_CMD_ARG_COUNT(nr, t, mask, a) call_batch(nr, &op_table_##t, a)
+#define table_CMD_INSIDE(nr, t, mask, a)    call_inside(nr_now_##t, &op_table_##t, mask, a)
+#define nr_now_event                        __HYPERVISOR_event_channel_op
+#define nr_now_physdev                      __HYPERVISOR_physdev_op
 #define table_STRUCT(nr, t, mask, a)                                                               \
     call_struct(nr, &op_table_##t, struct_size_##t, struct_version_##t, a)
 #define struct_size_platform    sizeof(struct xen_platform_op)
@@ -290,7 +306,7 @@ typedef long (*call_fn)(const unsigned long a[6]);
 #define struct_size_domctl      sizeof(struct xen_domctl)
 #define struct_version_domctl   XEN_DOMCTL_INTERFACE_VERSION
 #define TABLE(nr, t, where, mask)                                                                  \
-    static long hc_##t(const unsigned long a[6])                                                   \
+    static long hc_##t##_##where(const unsigned long a[6])                                         \
     {                                                                                              \
         return table_##where(nr, t, mask, a);                                                      \
     }
@@ -312,7 +328,7 @@ static const struct {
 #define HOT2                       CALL0
 #define HOT3                       CALL0
 #define HOT4                       CALL0
-#define TABLE(nr, t, where, mask)  [nr] = {hc_##t, "wwwww", false},
+#define TABLE(nr, t, where, mask)  [nr] = {hc_##t##_##where, "wwwww", false},
 #define NOCALL(nr)                 [nr] = {NULL, "", false},
 #include "abi/ops/hypercalls.def"
 #include "abi/ops/undef_calls.h"

@@ -28,6 +28,25 @@ long schedop_block(struct call *c, struct noarg *arg)
     return 0;
 }
 
+/* sched_op as kernels of before 2006 call it: the argument is the reason of a shutdown itself. */
+long do_sched_op_compat(unsigned long cmd, unsigned long arg)
+{
+    struct call c = {.v = current, .d = current->domain};
+    struct sched_shutdown shutdown = {.reason = min(arg & 0xff, (unsigned long)SHUTDOWN_MAX)};
+    struct noarg none;
+
+    switch (cmd) {
+    case SCHEDOP_yield:
+        return schedop_yield(&c, &none);
+    case SCHEDOP_block:
+        return schedop_block(&c, &none);
+    case SCHEDOP_shutdown:
+        return schedop_shutdown(&c, &shutdown);
+    default:
+        return -ENOSYS;
+    }
+}
+
 long schedop_shutdown(struct call *c, struct sched_shutdown *arg)
 {
     if (arg->reason > SHUTDOWN_MAX)
