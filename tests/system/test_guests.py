@@ -3,7 +3,8 @@
 
 All tests of a guest run in one domain, which says on its console how each went; those that are
 meant to kill their domain (DEATH) get one each. Three places: a guest that makes system calls, the
-same with a hypercall page, and a dom0 of its own on an otherwise empty machine.
+same with a hypercall page, and a dom0 of its own on an otherwise empty machine. 32-bit guests (pae)
+have tests of their own.
 """
 import glob
 import os
@@ -17,6 +18,7 @@ from machine import CommandFailed, Machine, Trouble, build
 
 SOURCES = os.path.join(build.TOP, "tests/guests")
 IMAGES = ["guest", "guest-page"]
+IMAGES32 = ["pae", "pae-page"]
 CONSOLE = "/var/log/xen/console/guest-{}.log"
 
 
@@ -71,7 +73,7 @@ class Runs:
 def runs(built):
     subprocess.run(["make", "-s", "-C", SOURCES], check=True)
     image = build.Image()
-    for name in IMAGES:
+    for name in IMAGES + IMAGES32:
         image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
     image.add("etc/xen/tiny.cfg", b'type = "pv"\nkernel = "/boot/tiny"\nmemory = 32\n')
     extra = os.path.join(LOGS, "guests.img")
@@ -96,14 +98,31 @@ def test_guest(runs, image, name):
     judge(runs.all(image), name)
 
 
-@pytest.mark.parametrize("name", names("DEATH"))
-def test_death(runs, name):
+@pytest.mark.hospes_only  # Debian's Xen is built without 32-bit PV guests
+@pytest.mark.parametrize("name", names("TEST", "pae"))
+@pytest.mark.parametrize("image", IMAGES32)
+def test_guest32(runs, image, name):
+    judge(runs.all(image), name)
+
+
+def dies(runs, image, name):
     """The guest dies of it, it alone; or it was refused what it wanted (and says PASS)."""
-    text = runs.run("guest", "dying", name, 60)
+    text = runs.run(image, "dying", name, 60)
     assert f"TEST {name}: DYING" in text, "the guest did not come so far"
     if f"TEST {name}: PASS" not in text:
         assert "GUEST done" not in text, "it lives:\n" + complaints(text, name)
     assert runs.stable.get().sh("echo well") == "well"
+
+
+@pytest.mark.parametrize("name", names("DEATH"))
+def test_death(runs, name):
+    dies(runs, "guest", name)
+
+
+@pytest.mark.hospes_only
+@pytest.mark.parametrize("name", names("DEATH", "pae"))
+def test_death32(runs, name):
+    dies(runs, "pae", name)
 
 
 @pytest.fixture(scope="module")
