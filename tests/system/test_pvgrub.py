@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """GRUB as a guest (Debian's grub-xen-host, unmodified): it reads the guest's own disk by way of
-dom0's block back end, and boots the Debian kernel that it finds there."""
+dom0's block back end, and boots the Debian kernel that it finds there. The 32-bit GRUB is a 32-bit
+PAE guest, and comes to its menu."""
 import os
 import subprocess
 
@@ -8,10 +9,14 @@ import pytest
 
 from conftest import LOGS, Guests, Stable, build
 
-GRUB = "/usr/lib/grub-xen/grub-x86_64-xen.bin"
+GRUB = "/usr/lib/grub-xen/"
 CONFIG = """\
-echo grub reads its configuration
-set timeout=0
+if [ "$grub_cpu" = i386 ]; then
+    set timeout=-1
+    menuentry "nothing to boot for $grub_cpu" { true }
+else
+    set timeout=0
+fi
 menuentry "Debian, from the disk" {
     linux /boot/vmlinuz console=hvc0 quiet found_by=grub
     initrd /boot/guest.img
@@ -32,9 +37,11 @@ def grub_dom0(built):
     subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", "-d", tree, disk, "48M"], check=True)
     subprocess.run(["rm", "-r", tree], check=True)
     image = build.Image()
-    image.add_file("boot/grub-x86_64-xen.bin", GRUB)
-    image.add("etc/xen/grub.cfg", b'type = "pv"\nkernel = "/boot/grub-x86_64-xen.bin"\n'
-              b'memory = 192\nvcpus = 2\ndisk = ["phy:/dev/sda,xvda,w"]\n')
+    for name, kernel in (("grub", "grub-x86_64-xen.bin"), ("grub32", "grub-i386-xen.bin")):
+        image.add_file("boot/" + kernel, GRUB + kernel)
+        image.add(f"etc/xen/{name}.cfg",
+                  (f'type = "pv"\nkernel = "/boot/{kernel}"\nmemory = 192\nvcpus = 2\n'
+                   'disk = ["phy:/dev/sda,xvda,w"]\n').encode())
     extra = tree + ".img"
     with open(extra, "wb") as file:
         image.write(file)
@@ -57,4 +64,15 @@ def test_grub_boots_a_kernel_from_the_guests_disk(grub_dom0):
     grub_dom0.sh("xl shutdown -w grub", 120)
     grub_dom0.gone("grub")
     # Whatever GRUB granted and bound before Linux took over is gone, too.
+    grub_dom0.until("! ls -d /sys/bus/xen-backend/devices/v* 2>/dev/null", 30)
+
+
+def test_32_bit_grub_comes_to_its_menu(grub_dom0):
+    Guests(grub_dom0).create("grub32", "grub32")
+    log = "/var/log/xen/console/guest-grub32.log"
+    grub_dom0.until(f"grep -q 'nothing to boot for i386' {log}", 120)
+    assert "GNU GRUB" in grub_dom0.sh(f"cat {log}")
+    assert int(grub_dom0.sh("xl list grub32 | wc -l")) == 2
+    grub_dom0.sh("xl destroy grub32", 60)
+    grub_dom0.gone("grub32")
     grub_dom0.until("! ls -d /sys/bus/xen-backend/devices/v* 2>/dev/null", 30)
