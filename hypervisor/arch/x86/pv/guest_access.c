@@ -68,6 +68,26 @@ static inline bool access_ok(uint64_t addr, size_t len)
     return end <= M2P_RO_VIRT || addr >= DIRECTMAP_VIRT_END;
 }
 
+#define HYP_SHIFT 43
+_Static_assert(DIRECTMAP_VIRT_END - M2P_RO_VIRT == 1UL << HYP_SHIFT &&
+                   !(M2P_RO_VIRT << (64 - HYP_SHIFT)),
+               "the hypervisor's part is one slice of the address space");
+
+/*
+ * An address that access_ok() has passed.  A CPU that guesses at that check's outcome finds all
+ * ones instead of an address in the hypervisor's part.
+ */
+static inline void *checked(uint64_t addr)
+{
+    uint64_t slice = (addr >> HYP_SHIFT) - (M2P_RO_VIRT >> HYP_SHIFT), mask;
+
+    __asm__("cmp $1, %[slice]\n\tsbb %[mask], %[mask]"
+            : [mask] "=r"(mask)
+            : [slice] "r"(slice)
+            : "cc");
+    return (void *)(addr | mask);
+}
+
 /* Copies, and returns the number of bytes left when an access faulted. */
 static size_t copy_fixup(void *dst, const void *src, size_t len)
 {
@@ -105,20 +125,20 @@ size_t raw_copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
     if (unlikely(!access_ok(addr, len)))
         return len;
-    return copy_fixup(dst, (const void *)addr, len);
+    return copy_fixup(dst, checked(addr), len);
 }
 
 size_t raw_copy_to_guest(uint64_t addr, const void *src, size_t len)
 {
     if (unlikely(!access_ok(addr, len)))
         return len;
-    return copy_fixup((void *)addr, src, len);
+    return copy_fixup(checked(addr), src, len);
 }
 
 int copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
     if (len == 8 && likely(access_ok(addr, 8)))
-        return load_word(dst, (const void *)addr) ? 0 : -EFAULT;
+        return load_word(dst, checked(addr)) ? 0 : -EFAULT;
     return raw_copy_from_guest(dst, addr, len) ? -EFAULT : 0;
 }
 
