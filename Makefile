@@ -12,7 +12,7 @@
 #: make docs              docs/abi.md, docs/command-line.md
 #: make iso KERNEL=... INITRD=...      a CD that boots by BIOS and EFI
 #: make install [DESTDIR=...]          to /boot, where Debian's GRUB scripts look
-#: make gdb               attaches to a QEMU started with -s, with symbols (docs/debugging.md)
+#: make gdb               attaches to the hypervisor that ./run runs, with symbols (docs/debugging.md)
 #: make clean
 #: Variables: V=1 shows commands, O= names the build directory, CONFIG= another .config
 ARCH    ?= x86

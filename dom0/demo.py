@@ -90,8 +90,10 @@ def prepare(options, steps):
 
 def boot(options, image, steps):
     steps.begin(f"start QEMU: {options.cpus} CPUs, {options.mem}, {options.cpu}")
+    gdb = os.path.join(build.TOP, "build/gdb.socket")
     qemu = Machine(image, cpus=options.cpus, mem=options.mem, cpu=options.cpu,
-                   append=options.append, log=os.path.join(build.TOP, options.log))
+                   append=options.append, log=os.path.join(build.TOP, options.log),
+                   qemu_args=["-gdb", f"unix:{gdb},server=on,wait=off"])
     qemu.wait_for(r"\((?:XEN|H[A-Za-z]+)\) [^\n]*\n|Hospes[^\n]*\n", 60,
                   "the hypervisor's first line", raw=True)
     steps.begin("the hypervisor boots")

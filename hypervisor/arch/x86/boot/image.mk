@@ -80,8 +80,9 @@ install: $(O)/hospes.gz
 	install -D -m 644 $(O)/hospes-syms $(DESTDIR)/usr/lib/debug/boot/xen-syms-4.17-hospes
 	@echo "now run update-grub"
 
-# Attaches to a QEMU started with -s (./run has it), with the hypervisor's symbols.
+# Attaches to the QEMU of ./run, or to one that was started with -s: GDB=:1234.
+GDB ?= $(or $(wildcard build/gdb.socket),:1234)
 gdb: $(O)/hospes-syms
-	gdb -q $< -ex 'target remote :1234'
+	gdb -q $< -ex 'target remote $(GDB)'
 
 .PHONY: iso install gdb
