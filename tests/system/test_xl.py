@@ -150,7 +150,7 @@ def test_much_console_output(dom0, linux):
 
 def test_pause_and_unpause(dom0, guests, linux):
     dom0.sh(f"xl pause {linux}")
-    assert guests.row(linux)[4] == "--p---"
+    assert guests.row(linux)[4] in ("--p---", "-bp---")  # a guest may sleep, and be paused
     used = guests.row(linux)[5]
     dom0.sh("sleep 2")
     assert guests.row(linux)[5] == used, "a paused guest ran"
