@@ -375,14 +375,26 @@ T(failure_after_interruption)
         table(s.l2)[i] = RW(page_of(db));
     table(s.l2)[41] = RW(s.l4);
     fake_preempt = true;
+    /* The error comes when all is undone. */
     assert_bad(PIN(4, s.l4));
-    audit();
-    while (mm_reap(db->vcpu[0]))
-        audit();
+    assert_null(db->vcpu[0]->arch.reap_table);
     audit();
     for (unsigned i = 0; i < 40; i++)
         assert_int_equal(pgt_count(type_of(mfn_x(pte_mfn(table(s.l2)[i])))), 0);
+    /* The same of an element of mmu_update. */
+    table(s.l4)[0] = 0;
+    assert_ok(PIN(4, s.l4));
+    assert_int_equal(set_entry(s.l4, 0, RW(s.l3)), -EINVAL);
+    assert_null(db->vcpu[0]->arch.reap_table);
+    audit();
     fake_preempt = false;
+    /* Its last step, made up. */
+    for (unsigned long code = 0; code < 4096; code += 5) {
+        long want = code == ERESTART ? -EINVAL : -(long)code;
+
+        assert_int_equal(do_mmuext_op(code, 1U << 31, 0, DOMID_SELF), want);
+        assert_int_equal(do_mmu_update(code, 1U << 31, 0, DOMID_SELF), want);
+    }
 }
 
 T(unsafe_absent_entries)

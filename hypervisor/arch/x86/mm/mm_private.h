@@ -239,6 +239,18 @@ int vcpus_to_cpus(struct domain *d, uint64_t addr, cpumask_t *cpus);
 /* Machine address of the L1 entry for va in v's kernel tables; false: there is no L1 table. */
 bool walk_to_l1e(const struct vcpu *v, unsigned long va, uint64_t *ptr);
 
+/*
+ * The last step of a batch, when what a failed element left behind is still to be undone: no
+ * elements remain, and in the place of their address there is the error to end with.  A guest that
+ * makes this up gets the error that it asks for.
+ */
+static inline long error_to_end_with(unsigned long code)
+{
+    long rc = -(long)(code & 0xfff);
+
+    return rc == -ERESTART ? -EINVAL : rc;
+}
+
 /* --- load.c: what only the machine can do --- */
 void mm_load_cr3(unsigned long cr3);
 void mm_flush_caches(bool everywhere);

@@ -184,20 +184,23 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
     struct call c = {.v = v, .d = v->domain};
     uint32_t count = count_, done = 0, i;
     size_t size = guest_sizeof(struct mmuext_op);
-    bool again = false;
+    bool again = false, ends;
     long rc = 0;
 
     if (unlikely(count & PREEMPTED)) {
         count &= ~PREEMPTED;
         if (pdone && copy_from_guest(&done, pdone, sizeof(done)))
             return -EFAULT;
+        if (!count)
+            rc = error_to_end_with(uops);
     }
     if (unlikely((uint32_t)foreigndom != DOMID_SELF)) {
-        rc = frame_owner_by_id(foreigndom, &c.d);
-        if (!rc && c.d == domid_io_d)
-            rc = -EPERM; /* its frames cannot be read */
-        if (rc)
-            return rc;
+        long bad = frame_owner_by_id(foreigndom, &c.d);
+
+        if (!bad && c.d == domid_io_d)
+            bad = -EPERM; /* its frames cannot be read */
+        if (bad)
+            return bad;
     }
 
     for (i = 0; i < count; i++) {
@@ -216,14 +219,16 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
             break;
         }
     }
-    if (unlikely(v->arch.reap_table) && !again && !rc)
+    ends = i == count || (rc && rc != -ERESTART);
+    if (unlikely(v->arch.reap_table) && ends)
         again = mm_reap(v);
 
     done += i;
     if (unlikely(pdone) && copy_to_guest(pdone, &done, sizeof(done)))
         return -EFAULT;
     if (unlikely(again)) {
-        unsigned long args[4] = {uops + i * size, (count - i) | PREEMPTED, pdone, foreigndom};
+        unsigned long args[4] = {ends ? (unsigned long)-rc : uops + i * size,
+                                 ends ? PREEMPTED : (count - i) | PREEMPTED, pdone, foreigndom};
 
         return hypercall_continue(__HYPERVISOR_mmuext_op, 4, args);
     }

@@ -433,18 +433,21 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
     struct owners o = {v->domain, v->domain};
     struct mmu_update req[READ_AT_ONCE];
     uint32_t done = 0, i = 0;
-    bool again = mm_reap(v);
+    bool again = mm_reap(v), ends;
     long rc = 0;
 
     if (unlikely(count & PREEMPTED)) {
         count &= ~PREEMPTED;
         if (pdone && copy_from_guest(&done, pdone, sizeof(done)))
             return -EFAULT;
+        if (!count)
+            rc = error_to_end_with(ureqs);
     }
     if (unlikely(foreigndom != DOMID_SELF)) {
-        rc = find_owners(foreigndom, &o);
-        if (rc)
-            return rc;
+        int bad = find_owners(foreigndom, &o);
+
+        if (bad)
+            return bad;
     }
 
     while (i < count && !again && !rc) {
@@ -457,13 +460,16 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
         again =
             rc == -ERESTART || (!rc && (mm_reap(v) || (i < count && hypercall_preempt_check())));
     }
+    ends = i == count || (rc && rc != -ERESTART);
+    if (unlikely(v->arch.reap_table) && ends)
+        again = mm_reap(v);
 
     done += i;
     if (pdone && copy_to_guest(pdone, &done, sizeof(done)))
         return -EFAULT;
     if (unlikely(again)) {
-        unsigned long args[4] = {ureqs + i * sizeof(struct mmu_update), (count - i) | PREEMPTED,
-                                 pdone, foreigndom};
+        unsigned long args[4] = {ends ? (unsigned long)-rc : ureqs + i * sizeof(struct mmu_update),
+                                 ends ? PREEMPTED : (count - i) | PREEMPTED, pdone, foreigndom};
 
         return hypercall_continue(__HYPERVISOR_mmu_update, 4, args);
     }
