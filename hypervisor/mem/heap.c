@@ -397,6 +397,58 @@ struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigne
     return pg && make_usable(pg, order, hints, memflags) ? pg : NULL;
 }
 
+/* The part of a chunk of 2^order frames, from the first dirty one on, that is zeroed in one go. */
+static void scrub_some(struct page_info *pg, unsigned order, struct hints *hints)
+{
+    uint32_t nr = 1u << order, i = hints->dirty, end, used = 0;
+
+    end = min(nr, i + (1u << MAX_DIRTY_ORDER));
+    for (; i < end; i++) {
+        if (pg[i].refs & PAGE_DIRTY)
+            memset(page_to_virt(pg + i), 0, PAGE_SIZE);
+        used += !!(pg[i].refs & PAGE_USED);
+        pg[i].refs &= ~(PAGE_DIRTY | PAGE_STALE | PAGE_USED);
+    }
+    __atomic_fetch_sub(&nodes[mfn_to_node(page_to_mfn(pg))]->used, used, __ATOMIC_RELAXED);
+    hints->dirty = end < nr ? end : NO_PAGE;
+    if (hints->used != NO_PAGE && hints->used < end)
+        hints->used = hints->dirty;
+}
+
+int heap_prepare(const struct domain *d, unsigned order, unsigned memflags)
+{
+    struct page_info *pg = NULL;
+    struct hints hints;
+    bool all_clean, flushed;
+
+    spin_lock_irq(&heap_lock);
+    if (claims_allow(d, 1ULL << order)) {
+        pg = take_pages(order, memflags, &hints); /* as the allocation will choose */
+        all_clean = pg != NULL;
+        if (!pg)
+            pg = take_pages(order, memflags | MEMF_NO_SCRUB, &hints);
+        /* Off its list, and free all the same: nobody has to do without. */
+        if (pg && all_clean)
+            free_pages_locked(page_frame(pg), order, hints);
+        else if (pg)
+            scrubbing += 1ULL << order;
+    }
+    spin_unlock_irq(&heap_lock);
+    if (!pg)
+        return -ENOMEM;
+    if (all_clean)
+        return 0;
+
+    flushed = flush_stale(pg, hints.dirty, min(1u << order, hints.dirty + (1u << MAX_DIRTY_ORDER)));
+    if (flushed)
+        scrub_some(pg, order, &hints);
+    spin_lock_irq(&heap_lock);
+    scrubbing -= 1ULL << order;
+    free_pages_locked(page_frame(pg), order, hints);
+    spin_unlock_irq(&heap_lock);
+    return flushed ? -ERESTART : -ENOMEM;
+}
+
 struct page_info *heap_alloc(unsigned order, unsigned memflags)
 {
     return heap_alloc_for(NULL, order, memflags);

@@ -14,9 +14,18 @@ struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsign
 /* n pages that d lost without being counted down (MEMF_NO_REFCOUNT) are gone for good. */
 void domain_uncount_pages(struct domain *d, uint64_t n);
 
-/* Extents of guests' requests are at most this long: what is done in one go without looking
- * whether somebody else needs the CPU.  Tools that ask for more fall back to this by themselves. */
+/*
+ * heap_alloc_for() of an order above 9 wants frames that have been zeroed: does a part of that.
+ * -ERESTART: there is more of it; 0: now try to allocate; -ENOMEM: no frames are there to be had.
+ * Any context in which TLBs can be flushed.
+ */
+int heap_prepare(const struct domain *d, unsigned order, unsigned memflags);
+
+/* The order of what is done in one go, without looking whether somebody else needs the CPU. */
 #define MAX_EXTENT_ORDER 9
+/* Extents that memory grows or shrinks by: done in steps.  Tools that ask for more fall back by
+ * themselves. */
+#define MAX_LARGE_ORDER 12
 
 /* memflags of heap_alloc() for XENMEMF_* flags; false: impossible. */
 bool memflags_of_guest(unsigned mem_flags, unsigned *memflags);

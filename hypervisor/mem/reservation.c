@@ -4,8 +4,9 @@
  *
  * increase_reservation, decrease_reservation and populate_physmap work on a list of extents.
  * The result is the number of extents done; whatever goes wrong with one ends the call there, and
- * that extent is left as it was.  c->start (in the command's upper bits) is the
- * number done already.
+ * that extent is left as it was.  c->start (in the command's upper bits) is the number of steps
+ * done already: extents, or the pieces of those above order 9 that are given back.  (If such a
+ * piece cannot be given back those before it are gone.)
  */
 #include "mem/mem_private.h"
 #include "arch/api/arch_mm.h"
@@ -14,7 +15,7 @@
 #include "hypercall/handlers.h"
 
 /* The list position must fit above the command (abi/ops/hypercalls.def: 6 bits). */
-#define MAX_EXTENTS (INT64_MAX >> 6)
+#define MAX_EXTENTS ((uint64_t)INT64_MAX >> 6)
 
 bool memflags_of_guest(unsigned mem_flags, unsigned *memflags)
 {
@@ -40,26 +41,54 @@ bool memflags_of_guest(unsigned mem_flags, unsigned *memflags)
     return true;
 }
 
+/* Frames for an extent of more than is zeroed in one go: 0, -ERESTART, -ENOMEM. */
+static int prepare_extent(struct domain *d, unsigned order, unsigned memflags)
+{
+    int rc;
+
+    if (d->dying || READ_ONCE(d->mem.tot_pages) + (1ULL << order) > READ_ONCE(d->mem.max_pages))
+        return -ENOMEM;
+    do
+        rc = heap_prepare(d, order, memflags);
+    while (rc == -ERESTART && !hypercall_preempt_check());
+    return rc;
+}
+
+/* As log2: how many pieces an extent is given back in. */
+static unsigned pieces(const struct xen_memory_reservation *r)
+{
+    return r->extent_order > MAX_EXTENT_ORDER ? r->extent_order - MAX_EXTENT_ORDER : 0;
+}
+
 typedef bool (*extent_fn)(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
                           unsigned memflags);
 
-static long for_each_extent(struct call *c, const struct xen_memory_reservation *r, extent_fn fn)
+/* fn does one of steps, 2^log_steps of which are an extent. */
+static long for_each_extent(struct call *c, const struct xen_memory_reservation *r, extent_fn fn,
+                            unsigned log_steps)
 {
+    bool prepare = r->extent_order > MAX_EXTENT_ORDER && !log_steps;
     unsigned memflags;
     uint64_t i = c->start;
+    int rc;
 
-    if (r->extent_order > MAX_EXTENT_ORDER || r->nr_extents > MAX_EXTENTS ||
+    if (r->extent_order > MAX_LARGE_ORDER || r->nr_extents > MAX_EXTENTS >> log_steps ||
         !memflags_of_guest(r->mem_flags, &memflags))
-        return i;
-    for (; i < r->nr_extents; i++) {
+        return i >> log_steps;
+    for (; i < r->nr_extents << log_steps; i++) {
         if (i != c->start && hypercall_preempt_check()) {
             c->resume = i;
             return -ERESTART;
         }
-        if (!fn(c->d, r, i, memflags))
+        rc = prepare ? prepare_extent(c->d, r->extent_order, memflags) : 0;
+        if (rc == -ERESTART) {
+            c->resume = i;
+            return rc;
+        }
+        if (rc || !fn(c->d, r, i, memflags))
             break;
     }
-    return i;
+    return i >> log_steps;
 }
 
 /* Gives back pages that d was given a moment ago.  It may have lost them by itself since. */
@@ -73,6 +102,7 @@ static void take_back(struct domain *d, struct page_info *pg, unsigned order)
     }
 }
 
+/* A large extent whose number cannot be told stays: giving it back would take long. */
 static bool add_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
                        unsigned memflags, xen_pfn_t pfn)
 {
@@ -83,7 +113,8 @@ static bool add_extent(struct domain *d, const struct xen_memory_reservation *r,
         return false;
     mfn = mfn_x(page_to_mfn(pg));
     if (handle_addr(r->extent_start) && copy_elem_to_guest(r->extent_start, i, &mfn)) {
-        take_back(d, pg, r->extent_order);
+        if (r->extent_order <= MAX_EXTENT_ORDER)
+            take_back(d, pg, r->extent_order);
         return false;
     }
     return true;
@@ -110,13 +141,14 @@ static bool populate_extent(struct domain *d, const struct xen_memory_reservatio
 static bool decrease_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
                             unsigned memflags)
 {
-    uint64_t nr = 1ULL << r->extent_order, n;
+    uint64_t nr = 1ULL << (r->extent_order - pieces(r)), n;
     struct page_info *pg;
     xen_pfn_t gfn;
 
     (void)memflags;
-    if (copy_elem_from_guest(&gfn, r->extent_start, i))
+    if (copy_elem_from_guest(&gfn, r->extent_start, i >> pieces(r)))
         return false;
+    gfn += (i & ((1ULL << pieces(r)) - 1)) * nr;
     for (n = 0; n < nr; n++) {
         pg = get_page_gfn(d, _gfn(gfn + n));
         if (!pg)
@@ -137,17 +169,17 @@ static bool decrease_extent(struct domain *d, const struct xen_memory_reservatio
 
 long memory_increase_reservation(struct call *c, struct xen_memory_reservation *r)
 {
-    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, increase_extent);
+    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, increase_extent, 0);
 }
 
 long memory_decrease_reservation(struct call *c, struct xen_memory_reservation *r)
 {
-    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, decrease_extent);
+    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, decrease_extent, pieces(r));
 }
 
 long memory_populate_physmap(struct call *c, struct xen_memory_reservation *r)
 {
-    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, populate_extent);
+    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, populate_extent, 0);
 }
 
 long memory_current_reservation(struct call *c, struct xen_memory_domain *arg)

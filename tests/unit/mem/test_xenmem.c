@@ -87,6 +87,59 @@ static void test_increase(void **state)
     give_all_back(before);
 }
 
+static void test_large_extents(void **state)
+{
+    uint64_t before = heap_free_pages();
+    struct xen_memory_reservation r = reservation(list, 2, 11);
+    unsigned n;
+
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) { /* memory as it was at boot, then used */
+        list[0] = 0x4000;
+        list[1] = 0x8000;
+        fake_preempt = round;
+        assert_int_equal(CALL(memory_populate_physmap, &r), 2);
+        fake_preempt = false;
+        assert_int_equal(d->mem.tot_pages, 2 << 11);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(list[i] & 2047, 0);
+            for (unsigned j = 0; j < 2048; j += 100)
+                assert_int_equal(ground_m2p[list[i] + j], 0x4000 * (i + 1) + j);
+            for (unsigned j = 0; j < 2048; j++) {
+                uint64_t *word = mfn_to_virt(_mfn(list[i] + j));
+
+                assert_int_equal(word[0] | word[511], 0);
+                word[0] = ~0UL;
+            }
+        }
+        fake_preempt = true;
+        r.nr_extents = 1;
+        assert_int_equal(CALL(memory_decrease_reservation, &r), 1);
+        assert_int_equal(d->mem.tot_pages, 1 << 11);
+        assert_int_equal(CALL(memory_decrease_reservation, &r), 0); /* not its any more */
+        /* A page in the last piece is missing. */
+        list[0] = list[1];
+        list[1] += 2047;
+        struct xen_memory_reservation one = reservation(list + 1, 1, 0);
+
+        assert_int_equal(CALL(memory_decrease_reservation, &one), 1);
+        assert_int_equal(CALL(memory_decrease_reservation, &r), 0);
+        assert_int_equal(d->mem.tot_pages, 511);
+        fake_preempt = false;
+        r.nr_extents = 2;
+        give_all_back(before);
+    }
+    /* More than there is, than the domain may have; how many steps are taken is no promise. */
+    d->mem.max_pages = 2047;
+    assert_int_equal(CALL(memory_increase_reservation, &r), 0);
+    d->mem.max_pages = UINT64_MAX;
+    r = reservation(list, 100, 12);
+    n = CALL(memory_increase_reservation, &r);
+    assert_in_range(n, 1, 4);
+    give_all_back(before);
+    assert_int_equal(heap_scrub_pages() <= before, 1);
+}
+
 static void test_hostile_lists(void **state)
 {
     uint64_t before = heap_free_pages();
@@ -109,7 +162,7 @@ static void test_hostile_lists(void **state)
     r.nr_extents = ~0UL;
     assert_int_equal(memory_populate_physmap(&c, &r), 0);
     r.nr_extents = 10;
-    for (unsigned order = 10; order; order = order == 10 ? 31 : order == 31 ? 64 : 0) {
+    for (unsigned order = 13; order; order = order == 13 ? 31 : order == 31 ? 64 : 0) {
         r.extent_order = order;
         assert_int_equal(memory_populate_physmap(&c, &r), 0);
         assert_int_equal(memory_decrease_reservation(&c, &r), 0);
@@ -405,10 +458,15 @@ static void test_acquire_resource(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_populate_and_decrease), cmocka_unit_test(test_increase),
-        cmocka_unit_test(test_hostile_lists),         cmocka_unit_test(test_exchange),
-        cmocka_unit_test(test_exchange_undone),       cmocka_unit_test(test_exchange_of_the_dying),
-        cmocka_unit_test(test_exchange_stress),       cmocka_unit_test(test_queries),
+        cmocka_unit_test(test_populate_and_decrease),
+        cmocka_unit_test(test_increase),
+        cmocka_unit_test(test_large_extents),
+        cmocka_unit_test(test_hostile_lists),
+        cmocka_unit_test(test_exchange),
+        cmocka_unit_test(test_exchange_undone),
+        cmocka_unit_test(test_exchange_of_the_dying),
+        cmocka_unit_test(test_exchange_stress),
+        cmocka_unit_test(test_queries),
         cmocka_unit_test(test_acquire_resource),
     };
 
