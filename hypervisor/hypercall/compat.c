@@ -16,11 +16,12 @@ size_t guest_size(size_t size, const struct compat_layout *layout)
     return layout && caller_is_32bit() ? layout->size32 : size;
 }
 
-int copy_arg_from_guest(void *dst, uint64_t addr, size_t size, const struct compat_layout *layout)
+int copy_layout_from_guest(void *dst, uint64_t addr, size_t size,
+                           const struct compat_layout *layout)
 {
     char narrow[COMPAT_MAX_SIZE];
 
-    if (likely(!layout) || likely(!caller_is_32bit()))
+    if (likely(!caller_is_32bit()))
         return copy_from_guest(dst, addr, size);
     if (copy_from_guest(narrow, addr, layout->size32))
         return -EFAULT;
@@ -33,12 +34,12 @@ int copy_arg_from_guest(void *dst, uint64_t addr, size_t size, const struct comp
     return 0;
 }
 
-int copy_arg_to_guest(uint64_t addr, const void *src, size_t size,
-                      const struct compat_layout *layout)
+int copy_layout_to_guest(uint64_t addr, const void *src, size_t size,
+                         const struct compat_layout *layout)
 {
     char narrow[COMPAT_MAX_SIZE];
 
-    if (likely(!layout) || likely(!caller_is_32bit()))
+    if (likely(!caller_is_32bit()))
         return copy_to_guest(addr, src, size);
     memset(narrow, 0, layout->size32);
     for (unsigned i = 0; i < layout->nr; i++) {

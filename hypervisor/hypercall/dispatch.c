@@ -106,8 +106,14 @@ static int find_target(const struct op *op, struct call *c, const void *arg, boo
 static long run_op(const struct op *op, struct call *c, void *arg)
 {
     bool ref = false, locked = false;
-    long ret = find_target(op, c, arg, &ref);
+    long ret;
 
+    /* Most are the caller's own business. */
+    if (likely(op->who == WHO_ANY && op->target != TGT_FIELD && !(op->flags & LOCK_DOMCTL_))) {
+        c->d = op->target == TGT_SELF ? c->v->domain : NULL;
+        return op->handler(c, arg);
+    }
+    ret = find_target(op, c, arg, &ref);
     if (!ret)
         ret = check_who(op, c->v->domain, c->d);
     if (!ret && (op->flags & LOCK_DOMCTL_)) {
@@ -148,13 +154,19 @@ static long call_cmd(unsigned nr, const struct op_table *t, unsigned long mask,
 {
     struct vcpu *v = current;
     const struct op *op = find_op(t, args[0] & mask);
-    struct call c = {.v = v, .arg = args[vcpu_arg ? 2 : 1], .copy_back = true};
+    struct call c;
     uint64_t arg[ARG_MAX_SIZE / 8];
-    unsigned long again[3] = {args[0], args[1], args[2]};
     long ret;
 
     if (!op)
         return -ENOSYS;
+    /* Field by field: the compiler would clear it by REP STOS. */
+    c.v = v;
+    c.tv = NULL;
+    c.arg = args[vcpu_arg ? 2 : 1];
+    c.start = c.resume = 0;
+    c.copy_back = true;
+    c.at_end = NULL;
     if (~mask)
         c.start = args[0] / (mask + 1);
     if (vcpu_arg)
@@ -162,13 +174,15 @@ static long call_cmd(unsigned nr, const struct op_table *t, unsigned long mask,
     if (op->dir & DIR_IN) {
         if (copy_arg_from_guest(arg, c.arg, op->size, op->compat))
             return -EFAULT;
-    } else
+    } else if (op->dir)
         memset(arg, 0, op->size);
 
     ret = run_op(op, &c, arg);
     if (c.copy_back && copies_out(op, ret) && copy_arg_to_guest(c.arg, arg, op->size, op->compat))
         ret = -EFAULT;
     if (ret == -ERESTART) {
+        unsigned long again[3] = {args[0], args[1], args[2]};
+
         if (~mask)
             again[0] = (args[0] & mask) | c.resume * (mask + 1);
         hypercall_continue(nr, vcpu_arg ? 3 : 2, again);

@@ -105,21 +105,24 @@ static size_t copy_fixup(void *dst, const void *src, size_t len)
     return words;
 }
 
-/* One word, for the common small arguments. */
-static inline bool load_word(uint64_t *val, const void *addr)
-{
-    uint64_t v = 0;
-    int err = -EFAULT;
-
-    __asm__ volatile(SMAP_SITE(0) "1: mov (%[addr]), %[v]\n\t"
-                                  "   xor %[err], %[err]\n\t"
-                                  "2:\n\t" SMAP_SITE(1) _ASM_EXTABLE(1b, 2b)
-                     : [v] "+r"(v), [err] "+r"(err)
-                     : [addr] "r"(addr)
-                     : "memory", "cc");
-    *val = v;
-    return !err;
-}
+/* A word, or half of one, for the common small arguments; 0 or -EFAULT. */
+#define DEFINE_LOAD(name, type)                                                                    \
+    static inline int name(type *val, const void *addr)                                            \
+    {                                                                                              \
+        type v = 0;                                                                                \
+        int err = -EFAULT;                                                                         \
+                                                                                                   \
+        __asm__ volatile(SMAP_SITE(0) "1: mov (%[addr]), %[v]\n\t"                                 \
+                                      "   xor %[err], %[err]\n\t"                                  \
+                                      "2:\n\t" SMAP_SITE(1) _ASM_EXTABLE(1b, 2b)                   \
+                         : [v] "+r"(v), [err] "+r"(err)                                            \
+                         : [addr] "r"(addr)                                                        \
+                         : "memory", "cc");                                                        \
+        *val = v;                                                                                  \
+        return err;                                                                                \
+    }
+DEFINE_LOAD(load_word, uint64_t)
+DEFINE_LOAD(load_half, uint32_t)
 
 size_t raw_copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
@@ -138,7 +141,9 @@ size_t raw_copy_to_guest(uint64_t addr, const void *src, size_t len)
 int copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
     if (len == 8 && likely(access_ok(addr, 8)))
-        return load_word(dst, checked(addr)) ? 0 : -EFAULT;
+        return load_word(dst, checked(addr));
+    if (len == 4 && likely(access_ok(addr, 4)))
+        return load_half(dst, checked(addr));
     return raw_copy_from_guest(dst, addr, len) ? -EFAULT : 0;
 }
 
