@@ -6,6 +6,7 @@
 #: make tiny              the tiny configuration beside the other, in build/tiny; sizes of both
 #: make test              all that is tested, as ./test does
 #: make bench             the same work on bare Linux, stock Xen and Hospes, counted in instructions
+#: make preemption        how long a guest can make the hypervisor keep a CPU
 #: make unit              host unit tests under ASan and UBSan
 #: make check             headers, sizes, names, format, generated documents
 #: make format            clang-format over all of it
@@ -129,6 +130,9 @@ check: format-check header-check
 bench:
 	$(Q)bench/run
 
+preemption: $(O)/hospes
+	$(Q)bench/preemption
+
 test:
 	$(Q)./test
 
@@ -139,4 +143,4 @@ clean:
 	rm -rf $(O) build/tiny build/unit build/autoconf.h build/config.mk
 
 # `test` is a file, too.
-.PHONY: all bench test unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
+.PHONY: all bench preemption test unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig

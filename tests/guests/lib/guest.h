@@ -52,7 +52,9 @@ int save_point(struct point *p) __attribute__((returns_twice));
 void go_back(struct point *p, int value) __noreturn;
 void resume_frame(struct frame *f) __noreturn;
 
+#ifndef MAX_CPUS
 #define MAX_CPUS 2
+#endif
 struct cpu {
     unsigned id;
     volatile bool armed;   /* a trap goes back to `catch` */
@@ -233,8 +235,9 @@ bool wait_count(volatile u64 *counter, u64 old, unsigned ms);
 u64 now(void); /* ns, of this vcpu */
 void sleep_ms(unsigned ms);
 
-/* --- a second vcpu (smp.c) --- */
+/* --- a second vcpu (smp.c), or more --- */
 unsigned nr_vcpus(void);
+void start_on_cpu(unsigned cpu, void (*fn)(unsigned long), unsigned long arg);
 void start_on_cpu1(void (*fn)(unsigned long), unsigned long arg);
 void wait_cpu1(void);
 void fill_context(struct vcpu_guest_context *c, unsigned cpu);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A second vcpu, which does one piece of work at a time and takes itself down after each. */
+/* A second vcpu (or more), which does one piece of work at a time and takes itself down after each.
+ */
 #include "guest.h"
 
 void vcpu_main(struct cpu *cpu);
@@ -24,23 +25,28 @@ unsigned nr_vcpus(void)
     return n;
 }
 
-void start_on_cpu1(void (*fn)(unsigned long), unsigned long arg)
+void start_on_cpu(unsigned cpu, void (*fn)(unsigned long), unsigned long arg)
 {
-    static bool initialised;
+    static bool initialised[MAX_CPUS];
     static struct vcpu_guest_context context;
 
+    cpus[cpu].work = fn;
+    cpus[cpu].work_arg = arg;
+    cpus[cpu].busy = true;
+    if (!initialised[cpu]) {
+        fill_context(&context, cpu);
+        REQUIRE_EQ(HC3(vcpu_op, VCPUOP_initialise, cpu, &context), 0);
+        initialised[cpu] = true;
+    }
+    REQUIRE_EQ(HC3(vcpu_op, VCPUOP_up, cpu, 0), 0);
+}
+
+void start_on_cpu1(void (*fn)(unsigned long), unsigned long arg)
+{
     if (nr_vcpus() < 2)
         skip("one vcpu only");
     wait_cpu1();
-    cpus[1].work = fn;
-    cpus[1].work_arg = arg;
-    cpus[1].busy = true;
-    if (!initialised) {
-        fill_context(&context, 1);
-        REQUIRE_EQ(HC3(vcpu_op, VCPUOP_initialise, 1, &context), 0);
-        initialised = true;
-    }
-    REQUIRE_EQ(HC3(vcpu_op, VCPUOP_up, 1, 0), 0);
+    start_on_cpu(1, fn, arg);
 }
 
 void wait_cpu1(void)
