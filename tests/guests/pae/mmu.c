@@ -68,12 +68,12 @@ TEST(pae_ptwr)
                      : "memory", "cc");
     REQUIRE_EQ(mmuext(MMUEXT_INVLPG_LOCAL, SPARE_VA), 0);
     CHECK_EQ(*(volatile u32 *)SPARE_VA, 99);
-    /* The upper half first, while present: absent until the lower one has come. */
+    /* The upper half first, while present. */
     e[1] = 0x80000000 | (u32)(new >> 32);
     e[0] = new;
     CHECK_EQ(*(volatile u64 *)e & ~(PTE_A | PTE_D), (new | PTE_NX) & ~(PTE_A | PTE_D));
-    e[0] = 0;
     e[1] = 0;
+    e[0] = 0;
     CHECK_EQ(*(volatile u64 *)e, 0);
     page_free(page);
 }
@@ -93,6 +93,8 @@ TEST(pae_ptwr_refused)
     /* Tables above the first level are written by hypercall only. */
     CHECK_EQ(CAUGHT(AT("movl $0, (%0)", "r"(l3_page()))), VEC_PF);
     CHECK_EQ(CAUGHT(AT("movl $0, (%0)", "r"(entry_of(SPARE_VA, 2)))), VEC_PF);
+    /* ... unless nothing changes. */
+    AT("movl %0, (%1)", "r"((u32)*entry_of(SPARE_VA, 2)), "r"(entry_of(SPARE_VA, 2)));
 }
 
 TEST(pae_l3_limits)

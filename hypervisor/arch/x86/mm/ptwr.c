@@ -6,6 +6,9 @@
  *
  * Kernels write entries with very few instructions: those are done right here (plain_write()),
  * everything else by the emulator.
+ *
+ * Tables above L1 are changed by hypercall.  But GNU Mach writes an entry of an L2 table a second
+ * time, plainly: a 32-bit kernel's write that changes nothing (but bits of the CPU's) is taken.
  */
 #include "arch/x86/emulate/emulate.h"
 #include "arch/x86/mm/mm_private.h"
@@ -118,6 +121,29 @@ static const struct emul_ops ptwr_ops = {
     .segment = pv_emul_segment,
 };
 
+/* A write to a table above L1: for what is there already. */
+static int same_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, const void *buf,
+                      unsigned bytes)
+{
+    const struct ptwr *p = ctxt->priv;
+    uint64_t ptr, old;
+
+    (void)seg;
+    if (!locate(p, addr, bytes, &ptr))
+        return EMUL_UNHANDLEABLE;
+    old = READ_ONCE(*(uint64_t *)((char *)page_to_virt(p->pt) + (ptr & (PAGE_SIZE - 1))));
+    return (merge(old, addr, buf, bytes) ^ old) & ~(PTE_ACCESSED | PTE_DIRTY) ? EMUL_UNHANDLEABLE
+                                                                              : EMUL_OKAY;
+}
+
+static const struct emul_ops same_ops = {
+    .insn_fetch = ptwr_fetch,
+    .validate = ptwr_validate,
+    .read = ptwr_read,
+    .write = same_write,
+    .segment = pv_emul_segment,
+};
+
 #define EFLAGS_CF 0x001
 #define EFLAGS_PF 0x004
 #define EFLAGS_ZF 0x040
@@ -223,11 +249,11 @@ static bool plain_write(const struct ptwr *p, unsigned long addr, struct cpu_use
     return true;
 }
 
-static bool emulated_write(struct ptwr *p, struct cpu_user_regs *regs)
+static bool emulated_write(struct ptwr *p, struct cpu_user_regs *regs, const struct emul_ops *ops)
 {
     struct emul_ctxt ctxt;
 
-    pv_emul_init(&ctxt, regs, &ptwr_ops);
+    pv_emul_init(&ctxt, regs, ops);
     ctxt.priv = p;
     switch (x86_emulate(&ctxt)) {
     case EMUL_OKAY:
@@ -245,24 +271,32 @@ static bool emulated_write(struct ptwr *p, struct cpu_user_regs *regs)
 
 bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs *regs)
 {
+    bool asked = test_bit(VMASST_TYPE_writable_pagetables, &v->domain->vm_assist), done;
     struct ptwr p = {.v = v, .page = addr & PAGE_MASK};
-    uint64_t l1e;
+    uint64_t l1e, type;
     mfn_t l1mfn;
-    bool done;
 
     if ((regs->error_code & (PFEC_PRESENT | PFEC_WRITE | PFEC_RESERVED | PFEC_FETCH)) !=
             (PFEC_PRESENT | PFEC_WRITE) ||
-        !test_bit(VMASST_TYPE_writable_pagetables, &v->domain->vm_assist) ||
-        !(v->arch.pv.flags & PVF_KERNEL_MODE))
+        !(asked || is_32bit(v->domain)) || !(v->arch.pv.flags & PVF_KERNEL_MODE))
         return false;
     if (!mm_guest_walk_l1(v, addr, &l1e, &l1mfn) || (l1e & (PTE_PRESENT | PTE_RW)) != PTE_PRESENT)
         return false;
     p.pt = guest_frame(mfn_x(pte_mfn(l1e)));
-    if (!p.pt ||
-        (READ_ONCE(p.pt->type) & (PGT_type_mask | PGT_validated)) != (PGT_l1 | PGT_validated) ||
-        !get_page(p.pt, v->domain))
+    if (!p.pt)
         return false;
-    done = plain_write(&p, addr, regs) || emulated_write(&p, regs);
+    type = READ_ONCE(p.pt->type) & (PGT_type_mask | PGT_validated);
+    if (type == (PGT_l1 | PGT_validated)
+            ? !asked
+            : !is_32bit(v->domain) ||
+                  (type != (PGT_l2 | PGT_validated) && type != (PGT_l2_top | PGT_validated)))
+        return false;
+    if (!get_page(p.pt, v->domain))
+        return false;
+    if (type == (PGT_l1 | PGT_validated))
+        done = plain_write(&p, addr, regs) || emulated_write(&p, regs, &ptwr_ops);
+    else
+        done = emulated_write(&p, regs, &same_ops);
     put_page(p.pt);
     return done;
 }
