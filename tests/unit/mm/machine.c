@@ -150,6 +150,9 @@ static void destroy(struct domain *d)
     for (unsigned i = 0; i < d->max_vcpus; i++)
         while ((rc = mm_drop_roots(d->vcpu[i])) != 0)
             assert_int_equal(rc, -ERESTART);
+    for (unsigned i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i]->arch.monitor)
+            free_page_virt(d->vcpu[i]->arch.monitor);
     while ((rc = relinquish_domain_pages(d)) != 0)
         assert_int_equal(rc, -ERESTART);
 }
@@ -214,8 +217,10 @@ long set_entry(uint64_t table_mfn, unsigned i, uint64_t val)
 
 long mmuext1(unsigned cmd, uint64_t mfn, uint32_t foreigndom)
 {
-    struct mmuext_op op = {.cmd = cmd, .arg1.mfn = mfn};
-    long rc = do_mmuext_op((unsigned long)&op, 1, 0, foreigndom);
+    struct mmuext_op wide = {.cmd = cmd, .arg1.mfn = mfn};
+    uint32_t narrow[3] = {cmd, mfn}; /* the same of a 32-bit guest */
+    void *op = is_32bit(current->domain) ? (void *)narrow : &wide;
+    long rc = do_mmuext_op((unsigned long)op, 1, 0, foreigndom);
 
     while (rc == -ERESTART)
         rc = do_mmuext_op(again[0], again[1], again[2], again[3]);
@@ -235,8 +240,19 @@ static bool is_ram(uint64_t mfn)
     return mfn >= FAKE_FIRST_MFN && mfn < max_page;
 }
 
+/* The type that entry i of a table of this type leads to. */
+static unsigned type_below(const struct domain *d, unsigned type, unsigned i)
+{
+    if (type == PGT_l2_top >> 60)
+        return 1;
+    return type == 3 && i == 3 && is_32bit(d) ? PGT_l2_top >> 60 : type - 1;
+}
+
 static void count_table(struct expected *want, uint64_t mfn, unsigned level, unsigned limit)
 {
+    const struct domain *d = page_owner(mfn_to_page(_mfn(mfn)));
+
+    limit = min(limit, guest_entries((uint64_t)level << 60, d));
     for (unsigned i = 0; i < limit; i++) {
         uint64_t e = table(mfn)[i], child = mfn_x(pte_mfn(e));
 
@@ -250,7 +266,7 @@ static void count_table(struct expected *want, uint64_t mfn, unsigned level, uns
             continue;
         want[child].refs++;
         if (level > 1)
-            want[child].types[level - 1]++;
+            want[child].types[type_below(d, level, i)]++;
         else if (e & PTE_RW)
             want[child].types[PGT_writable >> 60]++;
     }
@@ -265,7 +281,7 @@ static void count_roots(struct expected *want, const struct domain *d)
         for (unsigned j = 0; j < 2; j++)
             if (roots[j]) {
                 want[mfn_x(page_to_mfn(roots[j]))].refs++;
-                want[mfn_x(page_to_mfn(roots[j]))].types[4]++;
+                want[mfn_x(page_to_mfn(roots[j]))].types[is_32bit(d) ? 3 : 4]++;
             }
     }
 }
@@ -305,7 +321,7 @@ void audit(void)
             want[mfn].refs++;
             want[mfn].types[level]++;
         }
-        if (level >= 1 && level <= 4 && (pg->type & PGT_validated))
+        if (pgt_is_table(pgt_type(pg->type)) && (pg->type & PGT_validated))
             count_table(want, mfn, level, 512);
         else if (pg->type & PGT_partial)
             count_table(want, mfn, level, pgt_entries(pg->type));

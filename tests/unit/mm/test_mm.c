@@ -631,6 +631,93 @@ T(dying_domain_pins_nothing)
     db->dying = DOMDYING_alive;
 }
 
+struct space32 {
+    uint64_t l3, l2, top, l1;
+};
+
+static struct space32 space32_of(struct domain *d)
+{
+    struct space32 s = {page_of(d), page_of(d), page_of(d), page_of(d)};
+
+    mm_set_width(d, true);
+    mm_m2p32_entries[0] = 0xdef001;
+    table(s.l3)[0] = s.l2 << PAGE_SHIFT | PTE_PRESENT;
+    table(s.l3)[3] = s.top << PAGE_SHIFT | PTE_PRESENT;
+    table(s.l2)[0] = table(s.top)[427] = RW(s.l1);
+    return s;
+}
+
+T(three_levels)
+{
+    struct space32 s = space32_of(db);
+    uint64_t data = page_of(db), kernel = (data << PAGE_SHIFT) | PTE_PRESENT | PTE_RW;
+    const uint64_t *monitor;
+
+    table(s.l1)[1] = kernel;
+    table(s.l3)[4] = table(s.l3)[511] = RW(data); /* the guest's, and of no interest */
+    table(s.top)[M2P32_FIRST_ENTRY] = RW(data);
+    assert_bad(PIN(4, s.l3));
+    assert_ok(PIN(3, s.l3));
+    audit();
+    assert_int_equal(table(s.l1)[1], kernel); /* no user bit */
+    assert_int_equal(table(s.l3)[0] & (PTE_RW | PTE_USER), PTE_RW | PTE_USER);
+    assert_int_equal(table(s.l3)[4], 0);
+    assert_int_equal(table(s.l3)[511], 0);
+    assert_int_equal(table(s.top)[M2P32_FIRST_ENTRY], 0xdef001);
+    assert_int_equal(pgt_type(type_of(s.top)), PGT_l2_top);
+    assert_int_equal(pgt_count(type_of(s.l1)), 2);
+    /* What is not the guest's to change, and types that do not fit. */
+    assert_bad(set_entry(s.l3, 4, s.l2 << PAGE_SHIFT | PTE_PRESENT));
+    assert_bad(set_entry(s.l3, 511, 0));
+    assert_bad(set_entry(s.top, M2P32_FIRST_ENTRY, 0));
+    assert_bad(set_entry(s.top, 511, RW(s.l1)));
+    assert_bad(set_entry(s.l3, 1, s.top << PAGE_SHIFT | PTE_PRESENT));
+    assert_bad(set_entry(s.l3, 3, s.l2 << PAGE_SHIFT | PTE_PRESENT));
+    assert_bad(set_entry(s.l3, 1, s.l3 << PAGE_SHIFT | PTE_PRESENT));
+    assert_ok(set_entry(s.l3, 1, s.l2 << PAGE_SHIFT | PTE_PRESENT));
+    audit();
+    /* As a root it lies below the vcpu's own L4 table. */
+    assert_bad(mmuext1(MMUEXT_NEW_USER_BASEPTR, s.l3, DOMID_SELF));
+    assert_bad(mmuext1(MMUEXT_NEW_BASEPTR, s.l2, DOMID_SELF));
+    assert_ok(mmuext1(MMUEXT_NEW_BASEPTR, s.l3, DOMID_SELF));
+    monitor = db->vcpu[0]->arch.monitor;
+    assert_int_equal(monitor[0] >> PAGE_SHIFT, s.l3);
+    assert_int_equal(monitor[256], 0xabc001);
+    assert_ok(UNPIN(s.l3));
+    audit();
+    assert_ok(do_update_va_mapping(M2P32_RO_VIRT - (1UL << 21) + PAGE_SIZE, 0,
+                                   0)); /* the last L1 of its own */
+    assert_bad(do_update_va_mapping(M2P32_RO_VIRT, 0, 0));
+    assert_bad(do_update_va_mapping(1UL << 32 | 0x1000, 0, 0));
+    assert_int_equal(table(s.l1)[1], 0);
+    audit();
+}
+
+/* Undone half way or whole, nothing of the hypervisor's stays behind. */
+T(three_levels_undone)
+{
+    struct space32 s = space32_of(db);
+    uint64_t bad = page_of(da);
+
+    preempt_randomly = true;
+    for (unsigned i = 0; i < 20; i++) {
+        table(s.top)[1] = i & 1 ? RW(bad) : 0;
+        if (i & 1)
+            assert_bad(PIN(3, s.l3));
+        else {
+            assert_ok(PIN(3, s.l3));
+            audit();
+            assert_ok(UNPIN(s.l3));
+        }
+        audit();
+        while (mm_reap(db->vcpu[0]))
+            ;
+        assert_int_equal(pgt_count(type_of(s.top)), 0);
+        if (!(i & 1))
+            assert_int_equal(table(s.top)[M2P32_FIRST_ENTRY], 0);
+    }
+}
+
 T(descriptor_tables)
 {
     uint64_t gdt = page_of(db);
@@ -677,6 +764,8 @@ int main(void)
         TEST(grants),
         TEST(writable_page_tables),
         TEST(dying_domain_pins_nothing),
+        TEST(three_levels),
+        TEST(three_levels_undone),
         TEST(descriptor_tables),
     };
 
