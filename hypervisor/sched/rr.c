@@ -12,8 +12,9 @@
  * turns could keep the first from ever running dry, the head of the second goes first once it has
  * waited for as long as a round takes.
  *
- * The length of a turn is proportional to the domain's weight.  To the tools this answers as
- * credit2; caps are stored, not enforced.
+ * The length of a turn is proportional to the domain's weight, and a domain with more busy vcpus
+ * than there are CPUs has it divided among them: it gets no more time by having more vcpus (down to
+ * TURN_MIN_MS for each).  To the tools this answers as credit2; caps are stored, not enforced.
  *
  * Everything in here is guarded by the lock of the CPU's run queue.
  */
@@ -34,10 +35,12 @@ struct rr_vcpu {
     s_time_t left;  /* of the turn */
     s_time_t since; /* queued, or off the CPU */
     bool yields;
+    bool busy; /* queued or running: counted in the domain */
 };
 
 struct rr_domain {
     uint16_t weight, cap;
+    int busy; /* vcpus that are queued or run; atomic */
 };
 
 struct rr_cpu {
@@ -61,8 +64,11 @@ static s_time_t turn_length(const struct vcpu *v)
 {
     const struct rr_domain *rd = v->domain->sched->data;
     s_time_t t = turn * READ_ONCE(rd->weight) / DEFAULT_WEIGHT;
+    int busy = READ_ONCE(rd->busy), cpus = (int)cpumask_weight(&cpu_online_map);
 
     t = min(t, 4 * turn);
+    if (busy > cpus)
+        t = t * cpus / busy;
     return max(t, MILLISECS(TURN_MIN_MS));
 }
 
@@ -99,8 +105,21 @@ static void *alloc_vcpu(struct vcpu *v)
     return rv;
 }
 
+static void set_busy(struct rr_vcpu *rv, bool busy)
+{
+    struct rr_domain *rd;
+
+    if (rv->busy == busy)
+        return;
+    rd = rv->v->domain->sched->data;
+    rv->busy = busy;
+    __atomic_fetch_add(&rd->busy, busy ? 1 : -1, __ATOMIC_RELAXED);
+}
+
 static void free_vcpu(struct vcpu *v)
 {
+    if (v->sched->data)
+        set_busy(v->sched->data, false);
     xfree(v->sched->data);
     v->sched->data = NULL;
 }
@@ -183,12 +202,20 @@ static void enqueue(struct rr_cpu *rc, struct rr_vcpu *rv, s_time_t now)
     }
     rv->since = now;
     rc->queued++;
+    set_busy(rv, true);
 }
 
-static void dequeue(struct vcpu *v)
+static void take(struct vcpu *v)
 {
     list_del(&rr_vcpu(v)->link);
     per_cpu(rr_cpu, v->processor).queued--;
+}
+
+/* It goes to sleep, or to another queue. */
+static void dequeue(struct vcpu *v)
+{
+    take(v);
+    set_busy(rr_vcpu(v), false);
 }
 
 /* A vcpu was queued on p's CPU, where another runs: sets when the CPU chooses again. */
@@ -342,6 +369,8 @@ static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, boo
         turn_over = queue_prev && rv->left <= 0;
         if (queue_prev)
             enqueue(rc, rv, now);
+        else
+            set_busy(rv, false);
         rv->yields = false;
         if (turn_over && rc->queued == 1 && !take_waiting(cpu, now, turn / 2))
             try_again = others_wait(cpu);
@@ -349,7 +378,7 @@ static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, boo
     rv = first_of(rc, now);
     if (!rv || unlikely(!cpu_online(cpu))) /* going offline: others will fetch what is queued */
         return NULL;
-    dequeue(rv->v);
+    take(rv->v);
     if (rc->queued) {
         *slice = max(rv->left, ratelimit);
         if (!cpumask_empty(&sched_idle_cpus))

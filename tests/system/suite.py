@@ -21,7 +21,8 @@ START = time.monotonic()
 CPUS = os.cpu_count() or 1
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-v", "--tb=short", "--no-header", "-rN"]
 # Two lines of about equal length. A file of tests that is named in none goes with the second.
-FIRST_LINE = ["tests/system/test_xl.py"]
+FIRST_LINE = ["tests/system/test_xl.py", "tests/system/test_large.py",
+              "tests/system/test_pvgrub.py"]
 
 lock = threading.Lock()
 passed = failed = 0
