@@ -568,12 +568,6 @@ static long update_va(unsigned long va, uint64_t val, unsigned long flags,
 
 long do_update_va_mapping(unsigned long va, unsigned long val, unsigned long flags)
 {
-    /* A pin that was refused may have left tables whose undoing keeps pages from being writable. */
-    if (unlikely(current->arch.reap_table) && mm_reap(current)) {
-        unsigned long again[3] = {va, val, flags};
-
-        return hypercall_continue(__HYPERVISOR_update_va_mapping, 3, again);
-    }
     return update_va(va, val, flags, current->domain);
 }
 
