@@ -232,7 +232,7 @@ static void test_console_io(void **state)
     output();
     fake_preempt = true;
     assert_int_equal(do_console_io(CONSOLEIO_write, 1000, (unsigned long)text), -ERESTART);
-    assert_int_equal(out_len, 128);
+    assert_int_equal(out_len, 8);
     fake_preempt = false;
     assert_int_equal(do_console_io(CONSOLEIO_write, 10, 8), -EFAULT);
     assert_int_equal(do_console_io(CONSOLEIO_write, 1UL << 31, (unsigned long)text), -E2BIG);
