@@ -248,6 +248,14 @@ TEST(reservation)
          reservation(XENMEM_populate_physmap, list, NR_LARGE, ORDER, DOMID_SELF), NR_LARGE);
     WORK(19, "memory_op: decrease_reservation, 64 times 2 MB",
          reservation(XENMEM_decrease_reservation, list, NR_LARGE, ORDER, DOMID_SELF), NR_LARGE);
+    for (unsigned i = 0; i < NR_PAGES >> 12; i++)
+        list[i] = first + i * 4096;
+    WORK(24, "memory_op: populate_physmap, 8 times 16 MB",
+         reservation(XENMEM_populate_physmap, list, NR_PAGES >> 12, 12, DOMID_SELF),
+         NR_PAGES >> 12);
+    WORK(25, "memory_op: decrease_reservation, 8 times 16 MB",
+         reservation(XENMEM_decrease_reservation, list, NR_PAGES >> 12, 12, DOMID_SELF),
+         NR_PAGES >> 12);
     WORK(20, "memory_op: increase_reservation, 32768 pages",
          reservation(XENMEM_increase_reservation, list, NR_PAGES, 0, DOMID_SELF), NR_PAGES);
     WORK(17, "memory_op: decrease_reservation, again",
