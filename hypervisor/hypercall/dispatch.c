@@ -350,7 +350,7 @@ static const struct {
 
 long hypercall_call(unsigned long nr, const unsigned long a[6])
 {
-    switch (nr) { /* rows marked hot: direct calls */
+    switch (nr) { /* rows marked hot, and tables: direct calls */
 #define CALL0(nr, fn, who, args32)
 #define CALL1(nr, fn, who, args32)
 #define CALL2(nr, fn, who, args32)
@@ -368,7 +368,9 @@ long hypercall_call(unsigned long nr, const unsigned long a[6])
 #define HOT4(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
         return fn(a[0], a[1], a[2], a[3]);
-#define TABLE(nr, t, where, mask)
+#define TABLE(nr, t, where, mask)                                                                  \
+    case nr:                                                                                       \
+        return hc_##t##_##where(a);
 #define NOCALL(nr)
 #include "abi/ops/hypercalls.def"
 #include "abi/ops/undef_calls.h"

@@ -222,11 +222,8 @@ static bool sysret_will_do(const struct cpu_user_regs *regs)
            (regs->rip >> 47) - 1 >= 0x1ffff - 1 && !(regs->rflags & (0x10000 | 0x100 | 0x20000));
 }
 
-/*
- * The last thing before a guest runs: softirqs (which may switch to another vcpu and not return),
- * then whatever the guest is to be told.  Returns with interrupts off.
- */
-bool pv_exit_work(struct cpu_user_regs *regs)
+/* pv_exit_work() when something is pending, or was a moment ago. */
+static noinline bool exit_work(struct cpu_user_regs *regs)
 {
     for (;;) {
         struct vcpu *v = current;
@@ -248,6 +245,22 @@ bool pv_exit_work(struct cpu_user_regs *regs)
             pv_smap_resume();
         return sysret_will_do(regs);
     }
+}
+
+/*
+ * The last thing before a guest runs: softirqs (which may switch to another vcpu and not return),
+ * then whatever the guest is to be told.  Returns with interrupts off.
+ */
+bool pv_exit_work(struct cpu_user_regs *regs)
+{
+    const struct vcpu *v = current;
+
+    local_irq_disable();
+    if (unlikely(softirq_pending(smp_processor_id())) || unlikely(v->arch.pv.async) ||
+        unlikely(cpu_info()->flags & (CPU_SMAP_PAUSES | CPU_SMAP_JUST_LEFT)) ||
+        (v->info->evtchn_upcall_pending && !v->info->evtchn_upcall_mask))
+        return exit_work(regs);
+    return sysret_will_do(regs);
 }
 
 void pv_no_kernel_stack(struct cpu_user_regs *regs)
