@@ -7,6 +7,7 @@
 #: make test              all that is tested, as ./test does
 #: make bench             the same work on bare Linux, stock Xen and Hospes, counted in instructions
 #: make preemption        how long a guest can make the hypervisor keep a CPU
+#: make soak              a thousand guests created and killed at random moments (CYCLES=): nothing may be lost
 #: make unit              host unit tests under ASan and UBSan
 #: make check             headers, sizes, names, format, generated documents
 #: make format            clang-format over all of it
@@ -129,6 +130,10 @@ check: format-check header-check
 
 bench:
 	$(Q)bench/run
+
+CYCLES ?= 1000
+soak:
+	$(Q)CYCLES=$(CYCLES) /usr/bin/python3 -m pytest -s --no-header tests/system/test_soak.py
 
 preemption: $(O)/hospes
 	$(Q)bench/preemption

@@ -22,7 +22,7 @@ CPUS = os.cpu_count() or 1
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-v", "--tb=short", "--no-header", "-rN"]
 # Two lines of about equal length. A file of tests that is named in none goes with the second.
 FIRST_LINE = ["tests/system/test_xl.py", "tests/system/test_large.py",
-              "tests/system/test_pvgrub.py"]
+              "tests/system/test_pvgrub.py", "tests/system/test_soak.py"]
 
 lock = threading.Lock()
 passed = failed = 0
