@@ -7,6 +7,7 @@
 
 struct domain *da, *db;
 bool preempt_randomly;
+bool opt_allow_superpage;
 unsigned machine_cpus = 2;
 unsigned continuations;
 unsigned *held;
@@ -137,7 +138,7 @@ void machine_start(void)
     idle_pg_table[256] = 0xabc001;
     continuations = 0;
     fake_preempt = preempt_randomly = false;
-    mm_refuse_unsafe_entries = false;
+    mm_refuse_unsafe_entries = opt_allow_superpage = false;
     free_at_start = heap_free_pages();
     run_as(db, 0);
 }
@@ -170,6 +171,14 @@ void machine_stop(void)
 uint64_t page_of(struct domain *d)
 {
     struct page_info *pg = alloc_domain_pages(d, 0, 0);
+
+    assert_non_null(pg);
+    return mfn_x(page_to_mfn(pg));
+}
+
+uint64_t superpage_of(struct domain *d)
+{
+    struct page_info *pg = alloc_domain_pages(d, 9, 0);
 
     assert_non_null(pg);
     return mfn_x(page_to_mfn(pg));
@@ -248,6 +257,8 @@ static unsigned type_below(const struct domain *d, unsigned type, unsigned i)
     return type == 3 && i == 3 && is_32bit(d) ? PGT_l2_top >> 60 : type - 1;
 }
 
+static uint64_t superpages;
+
 static void count_table(struct expected *want, uint64_t mfn, unsigned level, unsigned limit)
 {
     const struct domain *d = page_owner(mfn_to_page(_mfn(mfn)));
@@ -264,6 +275,14 @@ static void count_table(struct expected *want, uint64_t mfn, unsigned level, uns
         want[mfn].eighths |= 1U << (i / 64);
         if (!is_ram(child) || page_owner(mfn_to_page(_mfn(child))) == domid_io_d)
             continue;
+        if ((level == 2 || level == PGT_l2_top >> 60) && (e & PTE_PSE)) {
+            for (unsigned j = 0; j < PTES_PER_TABLE; j++) {
+                want[child + j].refs++;
+                want[child + j].types[PGT_writable >> 60] += !!(e & PTE_RW);
+            }
+            superpages++;
+            continue;
+        }
         want[child].refs++;
         if (level > 1)
             want[child].types[type_below(d, level, i)]++;
@@ -311,6 +330,8 @@ void audit(void)
 {
     struct expected *want = calloc(max_page, sizeof(*want));
 
+    superpages = 0;
+
     for (uint64_t mfn = FAKE_FIRST_MFN; mfn < max_page; mfn++) {
         const struct page_info *pg = mfn_to_page(_mfn(mfn));
         unsigned level = pgt_type(pg->type) >> 60;
@@ -331,5 +352,6 @@ void audit(void)
     for (uint64_t mfn = FAKE_FIRST_MFN; mfn < max_page; mfn++)
         if (page_owner(mfn_to_page(_mfn(mfn))) && !(mfn_to_page(_mfn(mfn))->refs & PAGE_FREE))
             check_page(&want[mfn], mfn);
+    assert_int_equal(da->arch.superpages + db->arch.superpages, superpages);
     free(want);
 }

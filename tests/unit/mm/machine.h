@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include "arch/fake/fake.h"
 #include "arch/x86/mm/mm_private.h"
+#include "boot/cmdline.h"
 #include "hypercall/handlers.h"
 
 #define MACHINE_PAGES 4096
@@ -26,6 +27,8 @@ void machine_stop(void);
 
 /* A page of d: frame number.  A fresh table with nothing in it is the same thing. */
 uint64_t page_of(struct domain *d);
+/* The first of 512 that may be mapped at once (with opt_allow_superpage). */
+uint64_t superpage_of(struct domain *d);
 /* The page's word, and its entries. */
 uint64_t type_of(uint64_t mfn);
 uint64_t *table(uint64_t mfn);

@@ -5,11 +5,12 @@ MM_SRCS := $(addprefix hypervisor/arch/x86/mm/,types.c validate.c update.c mmuex
            $(FAKE_SRCS) $(wildcard hypervisor/arch/x86/emulate/*.c) \
            hypervisor/kernel/lock.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c lib/rangeset.c lib/string.c tests/unit/mm/machine.c
 MM_DEPS := $(MM_SRCS) tests/unit/mm/machine.h $(wildcard hypervisor/arch/x86/mm/*.h hypervisor/mem/*.h) build/autoconf.h
-MM_TESTS := build/unit/mm build/unit/mm-random
+MM_TESTS := build/unit/mm build/unit/mm-random build/unit/mm-superpages
 UNIT_TESTS += $(MM_TESTS)
 
 build/unit/mm: tests/unit/mm/test_mm.c
 build/unit/mm-random: tests/unit/mm/test_random.c
+build/unit/mm-superpages: tests/unit/mm/test_superpages.c
 
 $(MM_TESTS): $(MM_DEPS)
 	@mkdir -p $(@D)

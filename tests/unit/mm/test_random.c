@@ -10,9 +10,11 @@
 #include <stdio.h>
 
 #define POOL   28
+#define PARTS  4 /* of the pool: frames of one superpage, the first is its first */
 #define CACHED 64
 #define STEPS  6000
 
+static const unsigned part_at[PARTS] = {0, 5, 77, 511};
 static uint64_t pool[POOL], top[3]; /* top: the upper tables of the space that is live */
 
 struct cached {
@@ -24,7 +26,7 @@ struct cached {
     struct domain *owner;
 };
 static struct cached tlb[2][CACHED];
-static unsigned used[2], touched;
+static unsigned used[2], touched, large;
 
 static void on_flush(unsigned cpu, unsigned long va)
 {
@@ -85,6 +87,11 @@ static const struct cached *find_cached(uint64_t va, unsigned level)
     return NULL;
 }
 
+static bool is_superpage(uint64_t mfn, unsigned i)
+{
+    return pgt_type(type_of(mfn)) == PGT_l2 && is_ram(table(mfn)[i]) && (table(mfn)[i] & PTE_PSE);
+}
+
 /* The CPU accesses some address: walks from what it has cached on, and caches what it finds. */
 static void touch(void)
 {
@@ -100,10 +107,19 @@ static void touch(void)
 
         for (unsigned tries = 0; tries < 30 && !is_ram(table(t)[i]); tries++)
             i = any_index();
+        if (level == 4 && !guest_l4_slot(i))
+            return; /* the hypervisor's, which leads to no table here */
         va |= (uint64_t)i << (3 + 9 * level);
         c = find_cached(va, level - 1);
         if (!c && !is_ram(table(t)[i]))
             return;
+        if (!c && level == 2 && is_superpage(t, i)) {
+            unsigned at = part_at[rand() % PARTS];
+
+            cache(va | at << PAGE_SHIFT, mfn_x(pte_mfn(table(t)[i])) + at, 0, table(t)[i] & PTE_RW);
+            large++;
+            return;
+        }
         if (!c)
             cache(va, mfn_x(pte_mfn(table(t)[i])), level - 1, level == 1 && (table(t)[i] & PTE_RW));
         t = c ? c->frame : mfn_x(pte_mfn(table(t)[i]));
@@ -156,6 +172,9 @@ static uint64_t any_entry(void)
                                      P | PTE_PSE,
                                      PTE_RW};
 
+    if (opt_allow_superpage && rand() % 8 == 0)
+        return pool[0] << PAGE_SHIFT | P | PTE_PSE | (rand() % 2 ? PTE_RW : 0);
+
     return any_frame() << PAGE_SHIFT | flags[rand() % ARRAY_SIZE(flags)];
 }
 
@@ -181,7 +200,7 @@ static void prepare(void)
 
 static void replace_page(void)
 {
-    unsigned i = rand() % POOL;
+    unsigned i = PARTS + rand() % (POOL - PARTS);
     struct page_info *pg = mfn_to_page(_mfn(pool[i]));
     struct domain *d = page_owner(pg);
 
@@ -198,7 +217,8 @@ static void unlink_frame(uint64_t frame)
         if (!(type_of(t) & PGT_validated) || !pgt_is_table(pgt_type(type_of(t))))
             continue;
         for (unsigned j = 0; j < PTES_PER_TABLE; j++)
-            if (is_ram(table(t)[j]) && mfn_x(pte_mfn(table(t)[j])) == frame)
+            if (is_ram(table(t)[j]) &&
+                frame - mfn_x(pte_mfn(table(t)[j])) < (is_superpage(t, j) ? PTES_PER_TABLE : 1))
                 set_entry(t, j, 0);
     }
     mmuext1(MMUEXT_UNPIN_TABLE, frame, DOMID_SELF);
@@ -293,15 +313,18 @@ static void build(void)
 static void run(unsigned seed)
 {
     unsigned pins = 0;
+    uint64_t big;
 
     srand(seed);
     machine_start();
-    used[0] = used[1] = touched = 0;
+    opt_allow_superpage = seed % 2;
+    used[0] = used[1] = 0;
     fake_tlb_hook = on_flush;
     cpumask_clear(&da->dirty_cpus);
     cpumask_clear(&db->dirty_cpus);
+    big = superpage_of(db);
     for (unsigned i = 0; i < POOL; i++)
-        pool[i] = page_of(i % 7 == 6 ? da : db);
+        pool[i] = i < PARTS ? big + part_at[i] : page_of(i % 7 == 6 ? da : db);
     for (unsigned i = 0; i < 3; i++)
         top[i] = page_of(db);
     preempt_randomly = true;
@@ -316,8 +339,8 @@ static void run(unsigned seed)
     }
     assert_true(pins > STEPS); /* something did happen */
     if (getenv("MM_SEEDS"))
-        printf("seed %u: %u in use, %u accesses\n", seed, pins, touched);
-    assert_true(touched > 10);
+        printf("seed %u: %u in use, %u accesses so far, %u by large pages\n", seed, pins, touched,
+               large);
     machine_stop();
     fake_tlb_hook = NULL;
 }
@@ -330,6 +353,7 @@ static void random_guests(void **state)
     (void)state;
     for (unsigned seed = 1; seed <= n; seed++)
         run(seed);
+    assert_true(touched > 40 && large > 40);
 }
 
 int main(void)

@@ -13,6 +13,7 @@
 #define ROUNDS 60
 #define STEPS  30000
 #define POOL   20
+#define PARTS  4 /* of the pool: frames of one superpage, the first is its first */
 
 __thread unsigned fake_cpu;
 __thread struct vcpu *fake_current;
@@ -69,6 +70,8 @@ static uint64_t any_entry(void)
 {
     static const uint64_t flags[] = {0, P, P | PTE_RW, P | PTE_RW, P | PTE_RW | PTE_NX};
 
+    if (rnd(8) == 0)
+        return pool[0] << PAGE_SHIFT | P | PTE_PSE | (rnd(2) ? PTE_RW : 0);
     return any_frame() << PAGE_SHIFT | flags[rnd(ARRAY_SIZE(flags))];
 }
 
@@ -121,14 +124,16 @@ static void *cpu(void *arg)
 static void quarrel(void **state)
 {
     pthread_t threads[CPUS];
-    unsigned in_use = 0;
+    unsigned in_use = 0, large = 0;
 
     (void)state;
     alarm(300);
     machine_cpus = CPUS;
     machine_start();
-    for (unsigned i = 0; i < POOL; i++)
-        pool[i] = page_of(i % 5 == 4 ? da : db);
+    opt_allow_superpage = true;
+    pool[0] = superpage_of(db);
+    for (unsigned i = 1; i < POOL; i++)
+        pool[i] = i < PARTS ? pool[0] + 100 * i : page_of(i % 5 == 4 ? da : db);
     preempt_randomly = true;
     pthread_barrier_init(&barrier, NULL, CPUS + 1);
     for (uintptr_t i = 0; i < CPUS; i++)
@@ -138,13 +143,15 @@ static void quarrel(void **state)
         audit();
         for (unsigned i = 0; i < POOL; i++)
             in_use += !!(type_of(pool[i]) & PGT_validated);
+        large += db->arch.superpages;
         pthread_barrier_wait(&barrier);
     }
     for (unsigned i = 0; i < CPUS; i++)
         pthread_join(threads[i], NULL);
     if (getenv("MM_VERBOSE"))
-        printf("%u pages in use, seen %u times; %u continuations\n", in_use, ROUNDS, continuations);
-    assert_true(in_use > ROUNDS);
+        printf("%u pages in use, seen %u times, large pages %u; %u continuations\n", in_use, ROUNDS,
+               large, continuations);
+    assert_true(in_use > ROUNDS && large > 0);
     run_as(db, 0);
     machine_stop();
 }

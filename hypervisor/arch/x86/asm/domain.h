@@ -73,6 +73,7 @@ struct arch_vcpu {
 struct arch_domain {
     bool is_32bit;                /* by mm_set_width() */
     uint64_t forced_pte;          /* what present entries have in any case: PTE_USER, or nothing */
+    uint64_t superpages;          /* entries for large pages in tables in use (atomic) */
     unsigned long *perdomain_l3;  /* slot 260 */
     unsigned long **perdomain_l1; /* one page for every 16 vcpus */
     struct cpu_policy *cpu_policy;

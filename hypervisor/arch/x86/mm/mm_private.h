@@ -137,7 +137,9 @@ static inline uint64_t adjust_dir_entry(uint64_t e, const struct domain *d, uint
 #define PTE_AVAIL      (7ULL << 9)
 #define PTE_AVAIL_HIGH (0x7ffULL << 52)
 #define PTE_CACHE      (PTE_PWT | PTE_PCD | PTE_PAT)
-#define DIR_DISALLOWED (PTE_PWT | PTE_PCD | PTE_PSE | PTE_GLOBAL)
+/* Of a superpage: caching other than normal (PAT is bit 12), frames in the middle. */
+#define SUPERPAGE_DISALLOWED (PTE_PWT | PTE_PCD | (PAGE_SIZE_2M - PAGE_SIZE))
+#define DIR_DISALLOWED       (PTE_PWT | PTE_PCD | PTE_PSE | PTE_GLOBAL)
 
 extern uint64_t mm_mfn_limit;         /* one more than the highest frame the CPU can address */
 extern bool mm_refuse_unsafe_entries; /* the CPU has L1TF: absent entries must not name RAM */
@@ -204,6 +206,8 @@ static __always_inline void l1e_put(uint64_t e, const struct domain *table_owner
 /* The same of entry i of a table of type above L1. */
 int dir_get(uint64_t e, struct domain *d, uint64_t type, unsigned i, bool preempt);
 struct page_info *dir_page(uint64_t e);
+/* Drops the references of a present entry with PSE of an L2 table of d's. */
+void superpage_put(uint64_t e, struct domain *d);
 
 /* How far the work on a table has come. */
 struct table_scan {

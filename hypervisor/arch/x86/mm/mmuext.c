@@ -155,7 +155,7 @@ static long mmuext_copy_page(struct call *c, struct mmuext_op *op)
     return rc;
 }
 
-/* Superpages are not offered to PV guests. */
+/* As of Xen 4.17.  Superpages that are allowed are mapped without having been marked. */
 static long mmuext_mark_super(struct call *c, struct mmuext_op *op)
 {
     (void)c;

@@ -171,6 +171,20 @@ static void note_entry_added(struct page_info *pt, const uint64_t *e)
         ;
 }
 
+/* Do two present entries of a table above L1 hold the same references? */
+static bool same_references(uint64_t a, uint64_t b)
+{
+    return !((a ^ b) & ~(a & PTE_PSE ? L1_HARMLESS : DIR_HARMLESS));
+}
+
+static void drop_dir(struct vcpu *v, uint64_t e, struct domain *d)
+{
+    if (unlikely(e & PTE_PSE))
+        superpage_put(e, d);
+    else
+        put_table(v, dir_page(e));
+}
+
 /* The table is held by a reference of its type. */
 static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint64_t *e,
                       uint64_t val, enum entry_update how)
@@ -186,7 +200,7 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
         return -EINVAL;
     val = adjust_dir_entry(val, d, type);
     for (;;) {
-        bool same_child = (old & val & PTE_PRESENT) && !((old ^ val) & ~DIR_HARMLESS);
+        bool same_child = (old & val & PTE_PRESENT) && same_references(old, val);
         bool take = (val & PTE_PRESENT) && !same_child;
 
         if (take) {
@@ -204,14 +218,14 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
             break;
         }
         if (take)
-            put_table(v, dir_page(val));
+            drop_dir(v, val, d);
     }
     if ((val & PTE_PRESENT) && !(old & PTE_PRESENT))
         note_entry_added(pt, e);
     if (!(val & PTE_PRESENT) && (old & PTE_PRESENT))
         __atomic_fetch_add(&pt->type, entry_removed(), __ATOMIC_RELAXED);
     if (old & PTE_PRESENT)
-        put_table(v, dir_page(old));
+        drop_dir(v, old, d);
     return 0;
 }
 

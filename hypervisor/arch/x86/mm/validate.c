@@ -5,6 +5,8 @@
  *   L1     a frame of the domain (a reference of the page, and of the writable type if RW is set);
  *          a frame of another domain, if the caller named that domain and may; a page that the
  *          hypervisor shares; or a frame of MMIO that the domain has been given: no reference
+ *   L2     with PSE, if the option allowsuperpage is given: 512 frames of the domain, each of which
+ *          counts as if an L1 entry mapped it
  *   L2..4  a table of exactly the next lower level, of the same domain as the table itself
  *
  * USER is forced on for 64-bit guests, whose kernels run in ring 3, and GLOBAL off.  Absent entries
@@ -17,7 +19,10 @@
  */
 #include "arch/x86/mm/mm_private.h"
 #include "arch/x86/pv/pv.h"
+#include "boot/cmdline.h"
 #include "hypercall/hypercall.h"
+#include "domain/unit.h"
+#include "kernel/console.h"
 #include "lib/rangeset.h"
 
 #ifndef MM_CHECK_EVERY
@@ -87,11 +92,55 @@ static uint64_t child_type(uint64_t type, const struct domain *d, unsigned i)
     return type - (1ULL << 60);
 }
 
+/* Drops what the first n frames of a superpage hold. */
+static void superpage_put_some(uint64_t e, unsigned n)
+{
+    struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
+
+    for (; n--; pg++) {
+        if (e & PTE_RW)
+            put_type(pg, false);
+        put_page(pg);
+    }
+}
+
+void superpage_put(uint64_t e, struct domain *d)
+{
+    superpage_put_some(e, PTES_PER_TABLE);
+    __atomic_sub_fetch(&d->arch.superpages, 1, __ATOMIC_RELAXED);
+}
+
+static int superpage_get(uint64_t e, struct domain *d, uint64_t type)
+{
+    struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
+
+    if (!opt_allow_superpage || (type != PGT_l2 && type != PGT_l2_top) ||
+        (e & SUPERPAGE_DISALLOWED) || !guest_frame(mfn_x(pte_mfn(e)) + PTES_PER_TABLE - 1))
+        return -EINVAL;
+    for (unsigned i = 0; i < PTES_PER_TABLE; i++) {
+        int rc = get_page(pg + i, d) ? 0 : -EINVAL;
+
+        if (!rc && (e & PTE_RW)) {
+            rc = get_type(pg + i, PGT_writable, false);
+            if (rc)
+                put_page(pg + i);
+        }
+        if (rc) {
+            superpage_put_some(e, i);
+            return rc;
+        }
+    }
+    __atomic_add_fetch(&d->arch.superpages, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
 int dir_get(uint64_t e, struct domain *d, uint64_t type, unsigned i, bool preempt)
 {
     struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
     int rc;
 
+    if (unlikely(e & PTE_PSE))
+        return superpage_get(e, d, type);
     if ((e & DIR_DISALLOWED) || !pg || !get_page(pg, d))
         return -EINVAL;
     rc = get_type(pg, child_type(type, d, i), preempt);
@@ -268,7 +317,7 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
 /* A table below that could not be finished is its parent's next work. */
 static int finish_child(uint64_t e, const struct domain *d, uint64_t child, bool preempt)
 {
-    struct page_info *pg = e & PTE_PRESENT ? dir_page(e) : NULL;
+    struct page_info *pg = (e & (PTE_PRESENT | PTE_PSE)) == PTE_PRESENT ? dir_page(e) : NULL;
     int rc = 0;
 
     if (!pg || !(READ_ONCE(pg->type) & PGT_partial) || !get_page(pg, d))
@@ -279,11 +328,17 @@ static int finish_child(uint64_t e, const struct domain *d, uint64_t child, bool
     return rc;
 }
 
-static int dir_put(uint64_t e, bool preempt)
+static int dir_put(uint64_t e, struct domain *d, bool preempt)
 {
-    struct page_info *pg = dir_page(e);
-    int rc = put_type(pg, preempt);
+    struct page_info *pg;
+    int rc;
 
+    if (unlikely(e & PTE_PSE)) {
+        superpage_put(e, d);
+        return 0;
+    }
+    pg = dir_page(e);
+    rc = put_type(pg, preempt);
     put_page(pg);
     return rc;
 }
@@ -323,7 +378,7 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
         if (!(e & PTE_PRESENT))
             continue;
         left--;
-        rc = dir_put(e, preempt);
+        rc = dir_put(e, d, preempt);
         if (!rc && left && preempt && ++done % MM_CHECK_EVERY == 0 && hypercall_preempt_check())
             rc = -ERESTART;
     }
@@ -349,3 +404,11 @@ int validate_descriptors(struct page_info *pg)
     }
     return 0;
 }
+
+static void dump_superpages(struct domain *d)
+{
+    if (opt_allow_superpage)
+        printk("d%d maps %lu superpages\n", d->id, READ_ONCE(d->arch.superpages));
+}
+
+DEFINE_UNIT(pagetables, .name = "page tables", .level = UNIT_ARCH, .dump = dump_superpages);

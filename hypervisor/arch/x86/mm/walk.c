@@ -14,7 +14,7 @@ static __always_inline const uint64_t *step(const uint64_t *table, unsigned long
     const struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
 
     /* The type is more than a hint: a frame that is no RAM could not be read. */
-    if (unlikely(!(e & PTE_PRESENT)) || unlikely(!pg) ||
+    if (unlikely((e & (PTE_PRESENT | PTE_PSE)) != PTE_PRESENT) || unlikely(!pg) ||
         unlikely(pgt_type(READ_ONCE(pg->type)) != type))
         return NULL;
     return page_to_virt(pg);
