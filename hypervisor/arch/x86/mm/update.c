@@ -361,25 +361,42 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
 #define NOT_QUICK 1
 
 /*
- * A plain update (how: of this kind) of d's own L1 table or writable page, for a frame of its own.
- * Page faults are made of the former, fork() of the latter (a table is filled before it is
- * pinned): no more is done for them than has to be.
+ * Plain updates, req[0] to req[n] at most, of d's own writable page pt: as many as are of the same
+ * page, at least one.  0: it is not such a page.
+ */
+static __always_inline unsigned store_data(struct domain *d, struct page_info *pt,
+                                           const struct mmu_update *req, unsigned n)
+{
+    uint64_t frame = req->ptr >> PAGE_SHIFT;
+    unsigned i = 0;
+
+    if (unlikely(!lock_type_of(pt, PGT_writable, d)))
+        return 0;
+    do
+        WRITE_ONCE(*entry_at(pt, req[i].ptr), req[i].val);
+    while (++i < n && req[i].ptr >> PAGE_SHIFT == frame &&
+           (req[i].ptr & 7) == MMU_NORMAL_PT_UPDATE);
+    type_unlock(pt, 0);
+    return i;
+}
+
+/*
+ * A plain update (how: of this kind) of d's own L1 table, for a frame of its own, or some (*n, of
+ * count) of a writable page.  Page faults are made of the former, fork() of the latter (a table is
+ * filled before it is pinned): no more is done for them than has to be.
  */
 static __always_inline int quick_update(struct domain *d, const struct mmu_update *req,
-                                        enum entry_update how)
+                                        enum entry_update how, unsigned count, unsigned *n)
 {
     struct page_info *pt = guest_frame(req->ptr >> PAGE_SHIFT);
     uint64_t *e, word, old;
 
+    *n = 1;
     if (unlikely(!pt))
         return NOT_QUICK;
-    if (pgt_type(READ_ONCE(pt->type)) == PGT_writable) {
-        word = lock_type_of(pt, PGT_writable, d);
-        if (unlikely(!word))
-            return NOT_QUICK;
-        WRITE_ONCE(*entry_at(pt, req->ptr & ~7ULL), req->val);
-        type_unlock(pt, 0);
-        return 0;
+    if (how == SET_ENTRY && pgt_type(READ_ONCE(pt->type)) == PGT_writable) {
+        *n = store_data(d, pt, req, count);
+        return likely(*n) ? 0 : NOT_QUICK;
     }
     word = lock_type_of(pt, PGT_l1, d);
     if (unlikely(!word))
@@ -393,14 +410,14 @@ static __always_inline int quick_update(struct domain *d, const struct mmu_updat
 static noinline int quick_updates(struct domain *d, const struct mmu_update *req, unsigned count,
                                   unsigned *n)
 {
-    unsigned i;
+    unsigned i, done;
     int rc = 0;
 
-    for (i = *n; i < count; i++) {
+    for (i = *n; i < count; i += done) {
         if ((req[i].ptr & 7) == MMU_NORMAL_PT_UPDATE)
-            rc = quick_update(d, &req[i], SET_ENTRY);
+            rc = quick_update(d, &req[i], SET_ENTRY, count - i, &done);
         else if ((req[i].ptr & 7) == MMU_PT_UPDATE_PRESERVE_AD)
-            rc = quick_update(d, &req[i], KEEP_AD);
+            rc = quick_update(d, &req[i], KEEP_AD, 1, &done);
         else
             rc = NOT_QUICK;
         if (unlikely(rc))
@@ -496,6 +513,7 @@ long do_mmu_update(unsigned long ureqs, unsigned long count, unsigned long pdone
 {
     struct vcpu *v = current;
     struct mmu_update req;
+    unsigned n;
     int rc;
 
     if (unlikely((uint32_t)count != 1) || unlikely((uint32_t)foreigndom != DOMID_SELF) ||
@@ -504,7 +522,7 @@ long do_mmu_update(unsigned long ureqs, unsigned long count, unsigned long pdone
     if (unlikely(copy_from_guest(&req, ureqs, sizeof(req))))
         return -EFAULT;
     if (likely(!(req.ptr & 7))) {
-        rc = quick_update(v->domain, &req, SET_ENTRY);
+        rc = quick_update(v->domain, &req, SET_ENTRY, 1, &n);
         if (likely(rc != NOT_QUICK))
             return rc;
     }
