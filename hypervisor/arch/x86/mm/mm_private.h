@@ -162,7 +162,9 @@ static __always_inline int l1e_get(uint64_t e, struct domain *table_owner,
     uint64_t t;
     int rc;
 
-    if (unlikely(!pg) || unlikely(e & PTE_CACHE) || unlikely(frame_owner == domid_io_d) ||
+    /* DOMID_IO has no tables: where the compiler sees one owner, it need not ask. */
+    if (unlikely(!pg) || unlikely(e & PTE_CACHE) ||
+        (frame_owner != table_owner && unlikely(frame_owner == domid_io_d)) ||
         unlikely(!get_page(pg, frame_owner)))
         return l1e_get_other(e, table_owner, frame_owner);
     if (!(e & PTE_RW))
