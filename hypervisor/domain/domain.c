@@ -30,7 +30,8 @@ static spinlock_t domlist_lock = SPINLOCK_INIT(LOCK_DOMLIST);
 
 static struct domain *alloc_domain(domid_t id)
 {
-    struct domain *d = alloc_page_virt();
+    struct page_info *pg = heap_alloc(0, MEMF_DOMAIN);
+    struct domain *d = pg ? page_to_virt(pg) : NULL;
 
     if (!d)
         return NULL;
@@ -38,7 +39,7 @@ static struct domain *alloc_domain(domid_t id)
     d->refs = 1;
     d->shutdown_code = ~0u;
     spin_lock_init(&d->lock, LOCK_DOMAIN);
-    spin_lock_init(&d->mem.lock, LOCK_PAGELIST);
+    domain_mem_init(d);
     list_init(&d->list);
     return d;
 }

@@ -294,8 +294,9 @@ static void free_pages_locked(uint32_t f, unsigned order, struct hints hints)
 }
 
 /* Makes pages just taken from a list ready for use; false if their TLB entries cannot be flushed,
- * and then they are free again. */
-static bool make_usable(struct page_info *pg, unsigned order, struct hints hints, unsigned memflags)
+ * and then they are free again.  Pages of that past are left as they are. */
+static bool make_usable(struct page_info *pg, unsigned order, struct hints hints, unsigned memflags,
+                        uint32_t past)
 {
     const uint64_t allowed = PAGE_DIRTY | PAGE_STALE | PAGE_USED | PAGE_FREE;
     uint32_t nr = 1u << order, used = 0;
@@ -308,12 +309,14 @@ static bool make_usable(struct page_info *pg, unsigned order, struct hints hints
         return false;
     }
     for (uint32_t i = 0; i < nr; i++) {
-        BUG_ON((pg[i].refs & ~allowed) || pg[i].owner);
-        if ((pg[i].refs & PAGE_DIRTY) && !(memflags & MEMF_NO_SCRUB))
+        BUG_ON(pg[i].refs & ~allowed);
+        if ((pg[i].refs & PAGE_DIRTY) && !(memflags & MEMF_NO_SCRUB) &&
+            (!pg[i].owner || pg[i].owner != past))
             memset(page_to_virt(pg + i), 0, PAGE_SIZE);
         used += !!(pg[i].refs & PAGE_USED);
         pg[i].refs = 0;
         pg[i].type = 0;
+        pg[i].owner = 0;
         pg[i].next = pg[i].prev = 0;
     }
     if (used)
@@ -394,7 +397,7 @@ struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigne
     spin_unlock_irqrestore(&heap_lock, flags);
     if (retry && local_irq_is_enabled())
         pg = take_from_scrubbers(d, order, memflags, &hints);
-    return pg && make_usable(pg, order, hints, memflags) ? pg : NULL;
+    return pg && make_usable(pg, order, hints, memflags, d ? d->mem.past : 0) ? pg : NULL;
 }
 
 /* The part of a chunk of 2^order frames, from the first dirty one on, that is zeroed in one go. */
@@ -454,7 +457,7 @@ struct page_info *heap_alloc(unsigned order, unsigned memflags)
     return heap_alloc_for(NULL, order, memflags);
 }
 
-void heap_free(struct page_info *pg, unsigned order)
+static void free_frames(struct page_info *pg, unsigned order, uint32_t past)
 {
     uint32_t nr = 1u << order;
     unsigned long flags;
@@ -465,11 +468,22 @@ void heap_free(struct page_info *pg, unsigned order)
         /* The first page becomes PAGE_FREE only under the lock, when it is on a list. */
         pg[i].refs |= PAGE_DIRTY | PAGE_USED | (i ? PAGE_FREE : 0);
         pg[i].type = 0;
+        pg[i].owner = past;
     }
     __atomic_fetch_add(&nodes[mfn_to_node(page_to_mfn(pg))]->used, nr, __ATOMIC_RELAXED);
     spin_lock_irqsave(&heap_lock, flags);
     free_pages_locked(page_frame(pg), order, (struct hints){0, 0});
     spin_unlock_irqrestore(&heap_lock, flags);
+}
+
+void heap_free(struct page_info *pg, unsigned order)
+{
+    free_frames(pg, order, 0);
+}
+
+void heap_free_past(struct page_info *pg, uint32_t past)
+{
+    free_frames(pg, 0, past);
 }
 
 void *alloc_page_virt(void)

@@ -4,15 +4,15 @@
  *
  * Every frame of RAM has a struct page_info.  mem/ owns `refs` and `owner`; the arch owns `type`
  * while a domain has the frame (arch/x86/mm).  States of a frame:
- *   free       PAGE_FREE, on a heap list (or inside a free chunk)
- *   hypervisor refs 0 but for PAGE_HYP_* bits, no owner, given out by heap_alloc()
- *   domain     PAGE_ALLOCATED and at least one reference, owner set, on the owner's page list
- *   shared     a hypervisor page that a domain may map: PAGE_HYP_SHARED, owner set, on no list
- *   ending     no longer PAGE_ALLOCATED, but somebody has references (grant, foreign mapping)
- * A domain's page keeps one reference for being allocated (PAGE_ALLOCATED); whoever clears that
- * bit drops it.  The last put_page() frees the frame (scrubbed before it is given out again).
- * refs may only rise from non-zero: get_page() of a freed frame fails, by compare-and-exchange.
- * A domain that owns listed pages is kept from being freed by one reference (get_domain()).
+ *   free       PAGE_FREE, on a heap list (or inside a free chunk); `owner` says whose it was
+ * (PAST_BIT) hypervisor refs 0 but for PAGE_HYP_* bits, no owner, given out by heap_alloc() domain
+ * PAGE_ALLOCATED and at least one reference, owner set, on the owner's page list shared     a
+ * hypervisor page that a domain may map: PAGE_HYP_SHARED, owner set, on no list ending     no
+ * longer PAGE_ALLOCATED, but somebody has references (grant, foreign mapping) A domain's page keeps
+ * one reference for being allocated (PAGE_ALLOCATED); whoever clears that bit drops it.  The last
+ * put_page() frees the frame (scrubbed before anybody else gets it). refs may only rise from
+ * non-zero: get_page() of a freed frame fails, by compare-and-exchange. A domain that owns listed
+ * pages is kept from being freed by one reference (get_domain()).
  */
 #pragma once
 #include "lib/types.h"
@@ -115,6 +115,14 @@ void xfree(void *p);
 #define xzalloc_array(type, n) ((type *)xzalloc_bytes((n), sizeof(type)))
 
 /* --- ownership --- */
+/*
+ * A living domain that frees a page and is given it again (ballooning) finds its own contents, and
+ * nobody has to zero it in between.  `past` is what a free frame knows the domain by: never that
+ * of two domains, 0 for none, and never the number of a frame with a struct domain.
+ */
+#define PAST_BIT    (1u << 31)
+#define MEMF_DOMAIN MEMF_BITS(31 + PAGE_SHIFT) /* where a struct domain may be */
+
 /* A domain's memory; part of struct domain, guarded by its lock. */
 struct domain_mem {
     spinlock_t lock;      /* LOCK_PAGELIST */
@@ -124,6 +132,7 @@ struct domain_mem {
     uint64_t max_pages;   /* limit for tot_pages */
     uint64_t outstanding; /* claimed, not yet allocated (also under the heap's lock) */
     uint64_t hyp_pages;   /* shared hypervisor pages (atomic) */
+    uint32_t past;        /* PAST_BIT and a number, or 0; set once */
 };
 
 /* The number by which page_info knows d: struct domain is a page of RAM. */
@@ -132,12 +141,15 @@ static __always_inline uint32_t domain_frame(const struct domain *d)
     return mfn_x(virt_to_mfn(d));
 }
 
+/* To be called once for each domain, before it has memory. */
+void domain_mem_init(struct domain *d);
+
 /* The owner; stable only while a reference is held (or under the owner's mem.lock). */
 static __always_inline struct domain *page_owner(const struct page_info *pg)
 {
     uint32_t o = READ_ONCE(pg->owner);
 
-    return o ? (struct domain *)mfn_to_virt(_mfn(o)) : NULL;
+    return (int32_t)o > 0 ? (struct domain *)mfn_to_virt(_mfn(o)) : NULL; /* no PAST_BIT */
 }
 
 static __always_inline void page_set_owner(struct page_info *pg, const struct domain *d)

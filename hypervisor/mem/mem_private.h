@@ -3,8 +3,11 @@
 #pragma once
 #include "mem/mem.h"
 
-/* heap_alloc() for domain d (or NULL): d may use the pages that it has claimed. */
+/* heap_alloc() for domain d (or NULL): d may use the pages that it has claimed, and finds what it
+ * had in them if they were its own. */
 struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigned memflags);
+/* heap_free() of one page that has nothing in it but what is a domain's own, with d->mem.past. */
+void heap_free_past(struct page_info *pg, uint32_t past);
 /* d got (or lost, n < 0) n counted pages: its claim shrinks by what it got.  Under d->mem.lock. */
 void heap_settle_claim(struct domain *d, uint64_t n);
 

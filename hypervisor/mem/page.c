@@ -99,29 +99,37 @@ static void list_add_page(struct domain *d, struct page_info *pg)
 
 /* --- the end of a frame --- */
 
+/* What the heap is to know a page by that d frees; of the dead nobody wants anything back. */
+static uint32_t domain_past(const struct domain *d)
+{
+    return d->dying ? 0 : d->mem.past;
+}
+
 /* pg has no references and is on no list: back to the heap, where guests' TLBs are remembered. */
-static void free_page(struct page_info *pg)
+static void free_page(struct page_info *pg, uint32_t past)
 {
     arch_page_freed(pg);
     page_set_owner(pg, NULL);
     pg->refs = PAGE_STALE;
-    heap_free(pg, 0);
+    heap_free_past(pg, past);
 }
 
 void page_last_put(struct page_info *pg)
 {
     struct domain *d = page_owner(pg);
+    uint32_t past;
     bool drop;
 
     BUG_ON(pg->refs & (PAGE_ALLOCATED | PAGE_FREE));
     if (pg->refs & PAGE_HYP_SHARED) {
-        free_page(pg);
+        free_page(pg, 0);
         return;
     }
     spin_lock(&d->mem.lock);
+    past = domain_past(d);
     drop = list_drop(d, pg, 1);
     spin_unlock(&d->mem.lock);
-    free_page(pg);
+    free_page(pg, past);
     if (drop)
         put_domain(d);
 }
@@ -148,14 +156,16 @@ void put_page_alloc(struct page_info *pg)
 {
     struct domain *d = page_owner(pg);
     bool drop = false, last;
+    uint32_t past;
 
     if (!d || (READ_ONCE(pg->refs) & PAGE_HYP_SHARED))
         return;
     spin_lock(&d->mem.lock);
+    past = domain_past(d);
     last = drop_alloc_ref(d, pg, &drop);
     spin_unlock(&d->mem.lock);
     if (last)
-        free_page(pg);
+        free_page(pg, past);
     if (drop)
         put_domain(d);
 }
@@ -209,6 +219,19 @@ int relinquish_domain_pages(struct domain *d)
 }
 
 /* --- giving and taking --- */
+
+void domain_mem_init(struct domain *d)
+{
+    static uint32_t domains;
+    uint32_t n = __atomic_add_fetch(&domains, 1, __ATOMIC_RELAXED);
+
+    spin_lock_init(&d->mem.lock, LOCK_PAGELIST);
+    /* Once the numbers are used up there are no more of them. */
+    if (n & PAST_BIT)
+        __atomic_store_n(&domains, PAST_BIT, __ATOMIC_RELAXED);
+    else
+        d->mem.past = PAST_BIT | n;
+}
 
 int assign_pages(struct domain *d, struct page_info *pg, unsigned order, unsigned memflags)
 {

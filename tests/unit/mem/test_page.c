@@ -234,6 +234,68 @@ static void test_nothing_leaks_between_domains(void **state)
 }
 
 /* With interrupts off nobody may wait for another CPU's flush. */
+/* Takes all that is free, so that the next page to be freed is the next one given out. */
+static struct page_info *take_all_memory(void)
+{
+    struct page_info *list = NULL, *pg;
+
+    while ((pg = heap_alloc(0, MEMF_NO_SCRUB)) != NULL) {
+        *(struct page_info **)page_to_virt(pg) = list;
+        list = pg;
+    }
+    return list;
+}
+
+static void give_all_back(struct page_info *list)
+{
+    while (list) {
+        struct page_info *pg = list;
+
+        list = *(struct page_info **)page_to_virt(pg);
+        heap_free(pg, 0);
+    }
+}
+
+/* What a living domain gives up and gets again it finds as it was; anybody else gets zeros. */
+static void test_own_pages_come_back_unscrubbed(void **state)
+{
+    struct domain *first = fake_domain(3, 1), *second = fake_domain(4, 1);
+    struct page_info *pg, *got, *rest;
+
+    (void)state;
+    domain_mem_init(first);
+    domain_mem_init(second);
+    assert_int_not_equal(first->mem.past, second->mem.past);
+    pg = alloc_domain_pages(first, 0, 0);
+    ground_soil(pg, 0);
+    rest = take_all_memory();
+    put_page_alloc(pg);
+    assert_null(page_owner(pg));
+    assert_false(get_page(pg, first));
+    got = alloc_domain_pages(first, 0, 0);
+    assert_ptr_equal(got, pg);
+    assert_int_equal(*(uint8_t *)page_to_virt(pg), 0xa5);
+    put_page_alloc(pg);
+
+    got = alloc_domain_pages(second, 0, 0);
+    assert_ptr_equal(got, pg);
+    assert_int_equal(*(uint64_t *)page_to_virt(pg), 0);
+    ground_soil(pg, 0);
+    put_page_alloc(pg);
+    got = heap_alloc(0, 0); /* the hypervisor's */
+    assert_ptr_equal(got, pg);
+    assert_int_equal(*(uint64_t *)page_to_virt(pg), 0);
+    heap_free(pg, 0);
+
+    /* A dead domain's page is like any other. */
+    got = alloc_domain_pages(first, 0, 0);
+    ground_soil(got, 0);
+    first->dying = true;
+    assert_int_equal(relinquish_domain_pages(first), 0);
+    assert_int_equal(got->owner, 0);
+    give_all_back(rest);
+}
+
 static void test_no_flush_with_interrupts_off(void **state)
 {
     uint64_t before = heap_free_pages();
@@ -337,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_relinquish),
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_nothing_leaks_between_domains),
+        cmocka_unit_test(test_own_pages_come_back_unscrubbed),
         cmocka_unit_test(test_no_flush_with_interrupts_off),
         cmocka_unit_test(test_stress),
     };
