@@ -2,6 +2,7 @@
 /* sysctl: the host, for its tools. */
 #include "arch/api/arch_host.h"
 #include "arch/api/arch_time.h"
+#include "boot/cmdline.h"
 #include "control/control.h"
 #include "domain/domain.h"
 #include "hypercall/compat.h"
@@ -56,6 +57,8 @@ long sysctl_physinfo(struct call *c, struct xen_sysctl *op)
     pi->outstanding_pages = heap_outstanding_claims();
     pi->max_mfn = max_page - 1;
     pi->capabilities = XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1;
+    if (opt_gnttab_max_ver > 1)
+        pi->capabilities |= XEN_SYSCTL_PHYSCAP_gnttab_v2;
     arch_physinfo(pi);
     return 0;
 }

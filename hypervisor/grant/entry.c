@@ -151,9 +151,14 @@ unlock:
 void grant_unpin(struct domain *rd, uint32_t ref, bool readonly)
 {
     struct grant_table *t = rd->grant;
-    struct active *act = grant_lock_entry(t, ref);
+    bool reserved = ref < GNTTAB_NR_RESERVED_ENTRIES;
+    struct active *act;
     uint16_t marks = 0;
 
+    /* The tools' entries may be pinned while the version changes: then their marks move. */
+    if (unlikely(reserved))
+        spin_lock(&t->lock);
+    act = grant_lock_entry(t, ref);
     if (readonly)
         act->readers--;
     else
@@ -167,4 +172,6 @@ void grant_unpin(struct domain *rd, uint32_t ref, bool readonly)
     else if (marks)
         unmark_v2(t, ref, marks);
     spin_unlock(&act->lock);
+    if (unlikely(reserved))
+        spin_unlock(&t->lock);
 }

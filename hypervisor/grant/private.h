@@ -55,7 +55,7 @@ struct maptrack_list {
 struct grant_table {
     spinlock_t lock;  /* LOCK_GRANT: growth, version, the fields from here to status */
     bool changing;    /* the version: nothing can be pinned */
-    unsigned version; /* 1 or 2; constant for who has something pinned */
+    unsigned version; /* 1 or 2; constant for who has pinned an entry that is not reserved */
     unsigned max_version;
     unsigned max_frames;
     unsigned nr_frames; /* only grows; read unlocked */

@@ -302,13 +302,14 @@ long gnttabop_swap_grant_ref(struct call *c, struct gnttab_swap_grant_ref *arg)
 
 /* --- versions --- */
 
+/* The first entries outlive a change of version, pinned or not: tools have made and map them. */
 struct reserved {
-    uint16_t flags;
+    uint16_t flags, marks;
     domid_t domid;
     uint64_t frame;
 };
 
-/* Reads the entries that outlive a change of version; -errno if the new one cannot tell them. */
+/* Reads them, marks aside; -errno if the new version cannot tell them. */
 static int read_reserved(const struct grant_table *t, unsigned from,
                          struct reserved r[GNTTAB_NR_RESERVED_ENTRIES])
 {
@@ -316,21 +317,23 @@ static int read_reserved(const struct grant_table *t, unsigned from,
         if (from == 1) {
             struct grant_entry_v1 e = *(volatile struct grant_entry_v1 *)entry_v1(t, i);
 
-            r[i] = (struct reserved){e.flags, e.domid, e.frame};
+            r[i].flags = e.flags & ~(GTF_reading | GTF_writing);
+            r[i].domid = e.domid;
+            r[i].frame = e.frame;
         } else {
             union grant_entry_v2 e = *(volatile union grant_entry_v2 *)entry_v2(t, i);
 
-            r[i] = (struct reserved){e.hdr.flags, e.hdr.domid, e.full_page.frame};
+            r[i].flags = e.hdr.flags & ~(GTF_reading | GTF_writing);
+            r[i].domid = e.hdr.domid;
+            r[i].frame = e.full_page.frame;
         }
         switch (r[i].flags & GTF_type_mask) {
         case GTF_permit_access:
-            if (r[i].flags & (GTF_reading | GTF_writing)) /* it says so itself: not pinned by us */
-                return -EBUSY;
             if ((r[i].flags & GTF_sub_page) || (from == 2 && r[i].frame > UINT32_MAX))
                 return -ERANGE;
             break;
         case GTF_invalid:
-            r[i] = (struct reserved){0};
+            r[i] = (struct reserved){.marks = r[i].marks};
             break;
         default:
             return -EINVAL;
@@ -344,20 +347,23 @@ static void write_reserved(const struct grant_table *t, unsigned to,
 {
     for (unsigned i = 0; i < GNTTAB_NR_RESERVED_ENTRIES; i++) {
         if (to == 1) {
-            *entry_v1(t, i) = (struct grant_entry_v1){
-                .flags = r[i].flags, .domid = r[i].domid, .frame = (uint32_t)r[i].frame};
+            *entry_v1(t, i) = (struct grant_entry_v1){.flags = r[i].flags | r[i].marks,
+                                                      .domid = r[i].domid,
+                                                      .frame = (uint32_t)r[i].frame};
         } else {
             union grant_entry_v2 e = {.full_page = {.frame = r[i].frame}};
 
             e.hdr.flags = r[i].flags;
             e.hdr.domid = r[i].domid;
             *entry_v2(t, i) = e;
+            WRITE_ONCE(*entry_status(t, i), r[i].marks);
         }
     }
 }
 
-/* True if no entry is pinned; while `changing`, none can be from then on. */
-static bool all_idle(struct grant_table *t)
+/* True if no entry but reserved ones is pinned; while `changing`, none can be from then on, nor can
+ * the pins of reserved ones change as long as the table is locked: their marks. */
+static bool all_idle(struct grant_table *t, struct reserved r[GNTTAB_NR_RESERVED_ENTRIES])
 {
     for (uint32_t ref = 0; ref < t->nr_frames * ENTRIES_V1; ref++) {
         struct active *act = active_entry(t, ref);
@@ -365,11 +371,22 @@ static bool all_idle(struct grant_table *t)
 
         spin_lock(&act->lock);
         pinned = act->readers | act->writers;
+        if (ref < GNTTAB_NR_RESERVED_ENTRIES)
+            r[ref].marks = (pinned ? GTF_reading : 0) | (act->writers ? GTF_writing : 0);
         spin_unlock(&act->lock);
-        if (pinned)
+        if (pinned && ref >= GNTTAB_NR_RESERVED_ENTRIES)
             return false;
     }
     return true;
+}
+
+/* Status pages that are mapped would outlive the table they belong to (XSA-255). */
+static bool status_in_use(const struct grant_table *t)
+{
+    for (unsigned i = 0; i < t->nr_status; i++)
+        if (hyp_page_in_use(virt_to_page(t->status[i])))
+            return true;
+    return false;
 }
 
 static void drop_status(struct grant_table *t)
@@ -381,12 +398,12 @@ static void drop_status(struct grant_table *t)
 /* Under the table's lock. */
 static int change_version(struct domain *d, struct grant_table *t, unsigned from, unsigned to)
 {
-    struct reserved r[GNTTAB_NR_RESERVED_ENTRIES];
+    struct reserved r[GNTTAB_NR_RESERVED_ENTRIES] = {{0}};
     int rc = 0;
 
     WRITE_ONCE(t->changing, true);
     smp_mb();
-    if (!all_idle(t))
+    if (!all_idle(t, r) || (to == 1 && status_in_use(t)))
         rc = -EBUSY;
     if (!rc)
         rc = read_reserved(t, from, r);

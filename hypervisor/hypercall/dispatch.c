@@ -213,12 +213,12 @@ static long call_struct(unsigned nr, const struct op_table *t, size_t size, uint
     const struct op *op;
     long ret;
 
-    if (!c.v->domain->is_privileged)
-        return -EPERM;
     if (copy_from_guest(arg, args[0], size))
         return -EFAULT;
     if (head[1] != version)
         return -EACCES;
+    if (!c.v->domain->is_privileged)
+        return -EPERM;
     op = find_op(t, head[0]);
     if (!op)
         return -ENOSYS;
@@ -453,10 +453,6 @@ static long call_entry(struct multicall_entry *e, bool *again)
     uint32_t words[6];
     long ret;
 
-    if (e->op == __HYPERVISOR_iret) {
-        *again = false;
-        return -EINVAL;
-    }
     if (unlikely(caller_is_32bit())) {
         for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
             words[i] = e->args[i];
@@ -486,7 +482,8 @@ static int put_result(uint64_t addr, const struct multicall_entry *e)
 /*
  * multicall (xen.h, struct multicall_entry): the calls of a list, in order, each with a result of
  * its own.  An element that gives way is written back to the guest's list with its new arguments;
- * the list is then resumed at that element.
+ * the list is then resumed at that element.  An iret ends the list: what comes after it would be
+ * called in the name of whom it went to.
  */
 long do_multicall(unsigned long list, unsigned long count)
 {
@@ -508,6 +505,10 @@ long do_multicall(unsigned long list, unsigned long count)
         ret = copy_struct_from_guest(&e, addr);
         if (ret)
             break;
+        if (e.op == __HYPERVISOR_iret) {
+            v->in_multicall = false;
+            return hypercall_call(e.op, e.args);
+        }
         e.result = call_entry(&e, &again);
         if (again) {
             e.result = 0;

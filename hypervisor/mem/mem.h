@@ -215,6 +215,12 @@ struct page_info *alloc_domain_pages(struct domain *d, unsigned order, unsigned 
 int steal_page(struct domain *d, struct page_info *pg, unsigned memflags);
 /* Makes a hypervisor page (one, of heap_alloc() or alloc_page_virt()) mappable by d. */
 void share_hyp_page(struct page_info *pg, struct domain *d, bool writable);
+/* Has a guest mapped it, or otherwise taken a reference? */
+static inline bool hyp_page_in_use(const struct page_info *pg)
+{
+    return (READ_ONCE(pg->refs) & PAGE_COUNT_MASK) > 1;
+}
+
 /*
  * The hypervisor gives a shared page up: do not touch or free it afterwards.  It goes back to the
  * heap, at once or when the last guest mapping goes.  Nobody can take new references.

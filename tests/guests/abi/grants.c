@@ -245,3 +245,118 @@ TEST(grant_grow)
     CHECK_EQ(HC3(grant_table_op, GNTTABOP_setup_table, &s, 1), 0);
     CHECK(s.status < 0);
 }
+
+/* --- what advisories were about --- */
+
+/* That the page is still counted as writable shows in that it cannot become a table. */
+static void check_still_writable(void *page)
+{
+    CHECK_EQ(mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(page)), -EINVAL);
+}
+
+/* XSA-224: mapped for the CPU and for devices, unmapped one after the other. */
+TEST(grant_host_and_device)
+{
+    struct gnttab_map_grant_ref m;
+    struct gnttab_unmap_grant_ref u;
+    u64 *page = page_alloc(), *hole = hole_alloc();
+
+    grant_set_up();
+    grant(16, page, 0);
+    REQUIRE_EQ(map_ref(16, (u64)hole, GNTMAP_device_map, &m), GNTST_okay);
+    CHECK_EQ(unmap_ref((u64)hole, m.handle), GNTST_okay);
+    CHECK(grants[16].flags & GTF_writing);
+    u = (struct gnttab_unmap_grant_ref){.dev_bus_addr = mfn_of(page) << 12, .handle = m.handle};
+    REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_unmap_grant_ref, &u, 1), 0);
+    CHECK_EQ(u.status, GNTST_okay);
+    CHECK_EQ(grants[16].flags & (GTF_reading | GTF_writing), 0);
+    check_still_writable(page);
+    grants[16].flags = 0;
+    set_rw(hole);
+    page_free(page);
+    page_free(hole);
+}
+
+/* XSA-227: a mapping by entry, not at an entry. */
+TEST(grant_misaligned_entry)
+{
+    struct gnttab_map_grant_ref m;
+    u64 *page = page_alloc(), *hole = hole_alloc();
+    u64 ptr = maddr_of(entry_of((u64)hole, 1));
+
+    grant_set_up();
+    grant(17, page, 0);
+    for (unsigned off = 1; off < 8; off++) {
+        CHECK(map_ref(17, ptr - off, GNTMAP_contains_pte, &m) < 0);
+        CHECK_EQ(*entry_of((u64)hole, 1), 0);
+    }
+    grants[17].flags = 0;
+    set_rw(hole);
+    page_free(page);
+    page_free(hole);
+}
+
+/* XSA-234: the entry of one grant's mapping is carried off by another's replacement, and what is
+ * put in its place does not pass for it. */
+TEST(grant_replaced_by_another)
+{
+    struct gnttab_map_grant_ref m1, m2;
+    struct gnttab_unmap_and_replace r = {0};
+    u64 *one = page_alloc(), *two = page_alloc(), *h1 = hole_alloc(), *h2 = hole_alloc();
+
+    grant_set_up();
+    set_ro(one); /* writable only by the grant */
+    grant(18, one, 0);
+    grant(19, two, 0);
+    REQUIRE_EQ(map_ref(18, (u64)h1, 0, &m1), GNTST_okay);
+    REQUIRE_EQ(map_ref(19, (u64)h2, GNTMAP_readonly, &m2), GNTST_okay);
+    r.host_addr = (u64)h2;
+    r.new_addr = (u64)h1;
+    r.handle = m2.handle;
+    REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_unmap_and_replace, &r, 1), 0);
+    REQUIRE_EQ(r.status, GNTST_okay);
+    REQUIRE_EQ(update_va((u64)h1, mfn_of(one) << 12 | PTE_RO_), 0);
+    CHECK(unmap_ref((u64)h1, m1.handle) < 0);
+    check_still_writable(one);
+
+    /* Tidy: the mapping is where it was carried. */
+    REQUIRE_EQ(update_va((u64)h1, 0), 0);
+    CHECK_EQ(unmap_ref((u64)h2, m1.handle), GNTST_okay);
+    CHECK_EQ(grants[18].flags & (GTF_reading | GTF_writing), 0);
+    grants[18].flags = grants[19].flags = 0;
+    set_rw(h1);
+    set_rw(h2);
+    set_rw(one);
+    page_free(one);
+    page_free(two);
+    page_free(h1);
+    page_free(h2);
+}
+
+/* XSA-255: the table stays of version 2 while its status words are mapped. */
+TEST(grant_status_mapped)
+{
+    struct gnttab_set_version v = {.version = 2};
+    struct gnttab_get_status_frames g = {.dom = DOMID_SELF, .nr_frames = 1};
+    u64 frame = 0, *hole = hole_alloc();
+
+    grant_set_up();
+    long ret = HC3(grant_table_op, GNTTABOP_set_version, &v, 1);
+    if (ret == -ENOSYS) {
+        set_rw(hole);
+        page_free(hole);
+        skip("no version 2 for this domain");
+    }
+    REQUIRE_EQ(ret, 0);
+    set_xen_guest_handle(g.frame_list, &frame);
+    REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_get_status_frames, &g, 1), 0);
+    REQUIRE_EQ(g.status, GNTST_okay);
+    REQUIRE_EQ(update_va((u64)hole, frame << 12 | PTE_RO_), 0);
+    v.version = 1;
+    CHECK_EQ(HC3(grant_table_op, GNTTABOP_set_version, &v, 1), -EBUSY);
+    REQUIRE_EQ(update_va((u64)hole, 0), 0);
+    v.version = 1;
+    CHECK_EQ(HC3(grant_table_op, GNTTABOP_set_version, &v, 1), 0);
+    set_rw(hole);
+    page_free(hole);
+}

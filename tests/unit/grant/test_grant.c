@@ -486,7 +486,18 @@ static void test_versions(void **state)
     assert_int_equal(d1->grant->status[0][GNTTAB_RESERVED_XENSTORE], GTF_reading | GTF_writing);
     assert_int_equal(v2[GNTTAB_RESERVED_XENSTORE].hdr.flags, GTF_permit_access);
     assert_int_equal(map(ENTRIES_V2, 0x2000, HOST).status, GNTST_bad_gntref);
+    /* A reserved entry is carried over with its marks, there and back. */
+    assert_int_equal(set_version(d1, 1), 0);
+    assert_int_equal(v1[GNTTAB_RESERVED_XENSTORE].flags,
+                     GTF_permit_access | GTF_reading | GTF_writing);
+    assert_int_equal(set_version(d1, 2), 0);
+    assert_int_equal(d1->grant->status[0][GNTTAB_RESERVED_XENSTORE], GTF_reading | GTF_writing);
+    assert_int_equal(v2[GNTTAB_RESERVED_XENSTORE].hdr.flags, GTF_permit_access);
+    /* Mapped status words keep the version (XSA-255). */
+    struct page_info *pg = virt_to_page(d1->grant->status[0]);
+    assert_true(get_page(pg, d1));
     assert_int_equal(set_version(d1, 1), -EBUSY);
+    put_page(pg);
     assert_int_equal(unmap(a.handle, 0x1000, 0), GNTST_okay);
     assert_int_equal(d1->grant->status[0][GNTTAB_RESERVED_XENSTORE], 0);
     v2[2].hdr.flags = GTF_transitive;

@@ -34,7 +34,7 @@ struct pv_vcpu {
 
     unsigned long ctrlreg[8];
     unsigned long dr[8];
-    unsigned long dr7_emul;
+    unsigned long dr7_loaded;     /* what of dr[7] the CPU has while the vcpu runs; 0: nothing */
     uint16_t failed_selectors[4]; /* ds, es, fs, gs that could not be loaded, for PVA_FAILSAFE */
     unsigned iopl;
     uint8_t *iobmp;

@@ -25,6 +25,7 @@
 #define MSR_SYSENTER_EIP      0x00000176
 #define MSR_MCG_CAP           0x00000179
 #define MSR_MISC_ENABLE       0x000001a0
+#define MSR_DEBUGCTL          0x000001d9
 #define MSR_PAT               0x00000277
 #define MSR_TSC_DEADLINE      0x000006e0
 #define MSR_X2APIC_FIRST      0x00000800

@@ -452,7 +452,7 @@ int x86_emulate_insn(struct emul_ctxt *ctxt, const struct insn *insn)
 
     ctxt->exception.pending = false;
     ctxt->retire.hlt = ctxt->retire.singlestep = ctxt->retire.again = false;
-    ctxt->retire.sti = ctxt->retire.mov_ss = false;
+    ctxt->retire.sti = ctxt->retire.mov_ss = ctxt->retire.breakpoint = false;
 
     if (ctxt->ops->validate) {
         rc = ctxt->ops->validate(ctxt, insn);

@@ -177,6 +177,7 @@ struct emul_ctxt {
     struct {
         bool hlt;         /* HLT retired: block until there is an interrupt */
         bool singlestep;  /* RFLAGS.TF was set: deliver #DB */
+        bool breakpoint;  /* set by read_io or write_io: deliver #DB */
         bool sti, mov_ss; /* interrupts stay off for one more instruction */
         bool again;       /* more iterations to come: rip has not moved */
     } retire;

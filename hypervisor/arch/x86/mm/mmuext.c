@@ -159,7 +159,8 @@ static long mmuext_copy_page(struct call *c, struct mmuext_op *op)
 static long mmuext_mark_super(struct call *c, struct mmuext_op *op)
 {
     (void)c;
-    (void)op;
+    if (op->arg1.mfn >= max_page || (op->arg1.mfn & 511))
+        return -EINVAL;
     return -EOPNOTSUPP;
 }
 

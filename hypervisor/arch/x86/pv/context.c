@@ -195,7 +195,7 @@ static void state_save(struct vcpu *v)
     v->arch.regs = *guest_regs();
     segments_save(v);
     fpu_save(v);
-    if (v->arch.pv.dr7_emul)
+    if (v->arch.pv.dr7_loaded)
         write_dr7(0);
 }
 
@@ -211,7 +211,7 @@ static void state_load(struct vcpu *v)
     pv_load_descriptor_tables(v);
     segments_load(v);
     fpu_load(v);
-    if (v->arch.pv.dr[7] & 0xff)
+    if (v->arch.pv.dr7_loaded)
         pv_load_debugregs(v);
     load_cr4(v);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Debug registers of PV guests.  Breakpoints in the hypervisor's part of the address space, and
- * on I/O, are refused; DR7 is only loaded while the vcpu runs and has a breakpoint enabled.
+ * Debug registers of PV guests.  Breakpoints in the hypervisor's part of the address space are
+ * refused; DR7 is only loaded while the vcpu runs and has a breakpoint enabled.  Those on ports are
+ * never loaded, for all access to ports is emulated: pv_check_port_breakpoints().
  */
 #include "asm/layout.h"
 #include "asm/regs.h"
@@ -26,31 +27,58 @@ void pv_load_debugregs(const struct vcpu *v)
     write_dr2(pv->dr[2]);
     write_dr3(pv->dr[3]);
     write_dr6(pv->dr[6]);
-    write_dr7(pv->dr[7]);
+    write_dr7(pv->dr7_loaded);
 }
 
 static long set_dr7(struct vcpu *v, unsigned long value)
 {
     struct pv_vcpu *pv = &v->arch.pv;
 
+    unsigned long loaded;
+
     value = (value & ~DR7_RESERVED) | DR7_FIXED;
+    loaded = value;
     for (unsigned i = 0; i < 4; i++) {
         if (!(value >> (2 * i) & 3))
             continue;
-        if (DR7_RW(value, i) == DR_RW_IO)
-            return -EPERM;
+        if (DR7_RW(value, i) == DR_RW_IO) {
+            if (!(pv->ctrlreg[4] & CR4_DE))
+                return -EPERM;
+            loaded &= ~(3UL << (2 * i) | 15UL << (16 + 4 * i));
+        }
         if (!DR7_RW(value, i) && DR7_LEN(value, i))
             return -EPERM; /* execution breakpoints are one byte */
     }
     pv->dr[7] = value;
-    pv->dr7_emul = value & DR7_ENABLE;
+    pv->dr7_loaded = loaded & DR7_ENABLE ? loaded : 0;
     if (v == current) {
-        if (value & DR7_ENABLE)
+        if (pv->dr7_loaded)
             pv_load_debugregs(v);
         else
             write_dr7(DR7_FIXED);
     }
     return 0;
+}
+
+bool pv_check_port_breakpoints(struct vcpu *v, unsigned port, unsigned bytes)
+{
+    static const uint8_t sizes[4] = {1, 2, 8, 4};
+    struct pv_vcpu *pv = &v->arch.pv;
+    bool hit = false;
+
+    if (likely(!(pv->dr[7] & DR7_ENABLE)) || !(pv->ctrlreg[4] & CR4_DE))
+        return false;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned size = sizes[DR7_LEN(pv->dr[7], i)];
+        unsigned long first = pv->dr[i] & ~(size - 1UL);
+
+        if ((pv->dr[7] >> (2 * i) & 3) && DR7_RW(pv->dr[7], i) == DR_RW_IO && port < first + size &&
+            first < port + bytes) {
+            pv->dr[6] |= 1UL << i;
+            hit = true;
+        }
+    }
+    return hit;
 }
 
 long pv_set_debugreg(struct vcpu *v, unsigned reg, unsigned long value)
@@ -62,7 +90,7 @@ long pv_set_debugreg(struct vcpu *v, unsigned reg, unsigned long value)
         if (!is_canonical(value) || (value >= M2P_RO_VIRT && value < DIRECTMAP_VIRT_END))
             return -EPERM;
         pv->dr[reg] = value;
-        if (v == current && pv->dr7_emul)
+        if (v == current && pv->dr7_loaded)
             pv_load_debugregs(v);
         return 0;
     case 4:

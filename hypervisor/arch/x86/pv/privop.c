@@ -109,25 +109,34 @@ static bool pv_port_allowed(const struct vcpu *v, const struct cpu_user_regs *re
            rangeset_contains_range(v->domain->ioports, port, port + bytes - 1);
 }
 
+/* Access to a port that the guest may make: does it meet a breakpoint? */
+static int port_done(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes)
+{
+    if (unlikely(pv_check_port_breakpoints(current, port, bytes)))
+        ctxt->retire.breakpoint = true;
+    return EMUL_OKAY;
+}
+
 static int privop_read_io(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes, uint32_t *val)
 {
     if (!pv_port_allowed(current, ctxt->regs, port, bytes)) {
         if (!io_privileged(current, ctxt->regs, port, bytes))
             return gp(ctxt);
         *val = ~0u; /* as if nothing were there */
-        return EMUL_OKAY;
+        return port_done(ctxt, port, bytes);
     }
     if (pci_is_conf_port(port, bytes))
         *val = pci_guest_port_read(&current->domain->arch.pci_cf8, port, bytes);
     else
         *val = bytes == 1 ? inb(port) : bytes == 2 ? inw(port) : inl(port);
-    return EMUL_OKAY;
+    return port_done(ctxt, port, bytes);
 }
 
 static int privop_write_io(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes, uint32_t val)
 {
     if (!pv_port_allowed(current, ctxt->regs, port, bytes))
-        return io_privileged(current, ctxt->regs, port, bytes) ? EMUL_OKAY : gp(ctxt);
+        return io_privileged(current, ctxt->regs, port, bytes) ? port_done(ctxt, port, bytes)
+                                                               : gp(ctxt);
     if (pci_is_conf_port(port, bytes))
         pci_guest_port_write(&current->domain->arch.pci_cf8, port, bytes, val);
     else if (bytes == 1)
@@ -136,7 +145,7 @@ static int privop_write_io(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes
         outw(val, port);
     else
         outl(val, port);
-    return EMUL_OKAY;
+    return port_done(ctxt, port, bytes);
 }
 
 /* --- control and debug registers --- */
@@ -269,6 +278,7 @@ static int privop_read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
     case MSR_MCG_CAP:
     case MSR_MCG_STATUS:
     case MSR_MISC_ENABLE:
+    case MSR_DEBUGCTL: /* branch records are not for guests */
     case MSR_PLATFORM_INFO:
         *val = 0;
         return EMUL_OKAY;
@@ -425,10 +435,10 @@ static bool finish(struct emul_ctxt *ctxt, int result)
     case EMUL_OKAY:
         /* Whoever emulated has changed rcx or r11 perhaps: a SYSRET would lose them. */
         regs->entry_vector &= ~0x100u;
-        if (ctxt->retire.singlestep) {
+        if (ctxt->retire.singlestep)
             current->arch.pv.dr[6] |= 0x4000;
+        if (ctxt->retire.singlestep || ctxt->retire.breakpoint)
             pv_inject_exception(regs, 1, 0);
-        }
         return true;
     case EMUL_RETRY:
         return true;

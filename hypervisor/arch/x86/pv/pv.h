@@ -71,6 +71,8 @@ void pv_write_hypercall_page(void *page, bool is_32bit);
 /* --- debugreg.c --- */
 long pv_set_debugreg(struct vcpu *v, unsigned reg, unsigned long value);
 void pv_load_debugregs(const struct vcpu *v);
+/* Has v (current) a breakpoint on one of these ports?  DR6 then says so; #DB is the caller's. */
+bool pv_check_port_breakpoints(struct vcpu *v, unsigned port, unsigned bytes);
 
 /* --- context.c --- */
 /* The table that CR3 names, and the other way round: each width has a format of its own. */
