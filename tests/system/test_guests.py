@@ -22,10 +22,13 @@ IMAGES32 = ["pae", "pae-page"]
 CONSOLE = "/var/log/xen/console/guest-{}.log"
 
 
-def names(kind, folders="a*"):
-    """The tests of 64-bit guests; those of 32-bit ones are in folder pae."""
+BOTH = ["abi/events.c", "abi/grants.c"]  # as tests/guests/Makefile has it
+
+
+def names(kind, *files):
+    """The tests of 64-bit guests; those of 32-bit ones are in folder pae and files of both."""
     found = []
-    for path in sorted(glob.glob(os.path.join(SOURCES, folders, "*.c"))):
+    for path in sorted(sum((glob.glob(os.path.join(SOURCES, name)) for name in files or ["a*/*.c"]), [])):
         with open(path) as file:
             found += re.findall(rf"^{kind}\((\w+)\)", file.read(), re.M)
     return found
@@ -99,7 +102,7 @@ def test_guest(runs, image, name):
 
 
 @pytest.mark.hospes_only  # Debian's Xen is built without 32-bit PV guests
-@pytest.mark.parametrize("name", names("TEST", "pae"))
+@pytest.mark.parametrize("name", names("TEST", "pae/*.c", *BOTH))
 @pytest.mark.parametrize("image", IMAGES32)
 def test_guest32(runs, image, name):
     judge(runs.all(image), name)
@@ -120,7 +123,7 @@ def test_death(runs, name):
 
 
 @pytest.mark.hospes_only
-@pytest.mark.parametrize("name", names("DEATH", "pae"))
+@pytest.mark.parametrize("name", names("DEATH", "pae/*.c"))
 def test_death32(runs, name):
     dies(runs, "pae", name)
 

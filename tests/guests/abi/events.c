@@ -171,7 +171,7 @@ TEST(event_periodic_timer)
     CHECK(event_count[port] - n >= 10);
     CHECK(now() - start >= 45000000);
     if (now() - start > 500000000)
-        say("  ten ticks of 5 ms took %lu ms\n", (now() - start) / 1000000);
+        say("  ten ticks of 5 ms took %lu ms\n", (ulong)((now() - start) / 1000000));
     CHECK_EQ(HC3(vcpu_op, VCPUOP_stop_periodic_timer, 0, 0), 0);
     n = event_count[port];
     CHECK(!wait_count(&event_count[port], n, 30));

@@ -19,7 +19,7 @@ void grant_set_up(void)
     REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_setup_table, &s, 1), 0);
     REQUIRE_EQ(s.status, GNTST_okay);
     void *page = page_alloc();
-    REQUIRE_EQ(update_va((u64)page, frame << 12 | PTE_RW_), 0);
+    REQUIRE_EQ(update_va(addr_of(page), frame << 12 | PTE_RW_), 0);
     grants = page;
     self = own_domid();
 }
@@ -29,7 +29,7 @@ static u64 *hole_alloc(void)
 {
     void *page = page_alloc();
 
-    REQUIRE_EQ(update_va((u64)page, 0), 0);
+    REQUIRE_EQ(update_va(addr_of(page), 0), 0);
     return page;
 }
 
@@ -65,19 +65,19 @@ TEST(grant_map_unmap)
     grant_set_up();
     page[0] = 42;
     grant(9, page, 0);
-    REQUIRE_EQ(map_ref(9, (u64)hole, 0, &m), GNTST_okay);
+    REQUIRE_EQ(map_ref(9, addr_of(hole), 0, &m), GNTST_okay);
     CHECK_EQ(m.dev_bus_addr, mfn_of(page) << 12);
     CHECK_EQ(READ_ONCE(hole[0]), 42);
     WRITE_ONCE(hole[0], 43);
     CHECK_EQ(READ_ONCE(page[0]), 43);
     CHECK_EQ(grants[9].flags & (GTF_reading | GTF_writing), GTF_reading | GTF_writing);
-    CHECK_EQ(unmap_ref((u64)hole, m.handle), GNTST_okay);
+    CHECK_EQ(unmap_ref(addr_of(hole), m.handle), GNTST_okay);
     CHECK_EQ(grants[9].flags & (GTF_reading | GTF_writing), 0);
     CHECK_EQ(CAUGHT((void)READ_ONCE(hole[0])), VEC_PF);
-    CHECK(unmap_ref((u64)hole, m.handle) < 0);
+    CHECK(unmap_ref(addr_of(hole), m.handle) < 0);
     set_rw(hole);
     grants[9].flags = 0;
-    CHECK(map_ref(9, (u64)hole, 0, &m) < 0);
+    CHECK(map_ref(9, addr_of(hole), 0, &m) < 0);
     page_free(page);
     page_free(hole);
 }
@@ -89,11 +89,11 @@ TEST(grant_read_only)
 
     grant_set_up();
     grant(10, page, GTF_readonly);
-    CHECK(map_ref(10, (u64)hole, 0, &m) < 0);
-    REQUIRE_EQ(map_ref(10, (u64)hole, GNTMAP_readonly, &m), GNTST_okay);
+    CHECK(map_ref(10, addr_of(hole), 0, &m) < 0);
+    REQUIRE_EQ(map_ref(10, addr_of(hole), GNTMAP_readonly, &m), GNTST_okay);
     CHECK_EQ(grants[10].flags & (GTF_reading | GTF_writing), GTF_reading);
     CHECK_EQ(CAUGHT(WRITE_ONCE(hole[0], 1)), VEC_PF);
-    CHECK_EQ(unmap_ref((u64)hole, m.handle), GNTST_okay);
+    CHECK_EQ(unmap_ref(addr_of(hole), m.handle), GNTST_okay);
     grants[10].flags = 0;
     set_rw(hole);
     page_free(page);
@@ -104,15 +104,15 @@ TEST(grant_contains_pte)
 {
     struct gnttab_map_grant_ref m;
     u64 *page = page_alloc(), *hole = hole_alloc();
-    u64 ptr = maddr_of(entry_of((u64)hole, 1));
+    u64 ptr = maddr_of(entry_of(addr_of(hole), 1));
 
     grant_set_up();
     page[3] = 99;
     grant(11, page, 0);
     REQUIRE_EQ(map_ref(11, ptr, GNTMAP_contains_pte, &m), GNTST_okay);
-    mmuext(MMUEXT_INVLPG_LOCAL, (u64)hole);
+    mmuext(MMUEXT_INVLPG_LOCAL, addr_of(hole));
     CHECK_EQ(READ_ONCE(hole[3]), 99);
-    CHECK(unmap_ref((u64)hole + 8192, m.handle) < 0); /* not where it is mapped */
+    CHECK(unmap_ref(addr_of(hole) + 8192, m.handle) < 0); /* not where it is mapped */
     CHECK_EQ(unmap_ref(ptr, m.handle), GNTST_okay);
     CHECK_EQ(CAUGHT((void)READ_ONCE(hole[3])), VEC_PF);
     grants[11].flags = 0;
@@ -129,13 +129,13 @@ TEST(grant_map_twice)
 
     grant_set_up();
     grant(12, page, 0);
-    REQUIRE_EQ(map_ref(12, (u64)h1, 0, &m1), GNTST_okay);
-    REQUIRE_EQ(map_ref(12, (u64)h2, GNTMAP_readonly, &m2), GNTST_okay);
+    REQUIRE_EQ(map_ref(12, addr_of(h1), 0, &m1), GNTST_okay);
+    REQUIRE_EQ(map_ref(12, addr_of(h2), GNTMAP_readonly, &m2), GNTST_okay);
     CHECK(m1.handle != m2.handle);
-    CHECK(unmap_ref((u64)h2, m1.handle) < 0);
-    CHECK_EQ(unmap_ref((u64)h1, m1.handle), GNTST_okay);
+    CHECK(unmap_ref(addr_of(h2), m1.handle) < 0);
+    CHECK_EQ(unmap_ref(addr_of(h1), m1.handle), GNTST_okay);
     CHECK_EQ(grants[12].flags & (GTF_reading | GTF_writing), GTF_reading);
-    CHECK_EQ(unmap_ref((u64)h2, m2.handle), GNTST_okay);
+    CHECK_EQ(unmap_ref(addr_of(h2), m2.handle), GNTST_okay);
     CHECK_EQ(grants[12].flags & (GTF_reading | GTF_writing), 0);
     grants[12].flags = 0;
     set_rw(h1);
@@ -154,9 +154,9 @@ TEST(grant_unmap_and_replace)
     grant_set_up();
     grant(13, page, 0);
     spare[0] = 5;
-    REQUIRE_EQ(map_ref(13, (u64)hole, 0, &m), GNTST_okay);
-    r.host_addr = (u64)hole;
-    r.new_addr = (u64)spare;
+    REQUIRE_EQ(map_ref(13, addr_of(hole), 0, &m), GNTST_okay);
+    r.host_addr = addr_of(hole);
+    r.new_addr = addr_of(spare);
     r.handle = m.handle;
     REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_unmap_and_replace, &r, 1), 0);
     CHECK_EQ(r.status, GNTST_okay);
@@ -263,8 +263,8 @@ TEST(grant_host_and_device)
 
     grant_set_up();
     grant(16, page, 0);
-    REQUIRE_EQ(map_ref(16, (u64)hole, GNTMAP_device_map, &m), GNTST_okay);
-    CHECK_EQ(unmap_ref((u64)hole, m.handle), GNTST_okay);
+    REQUIRE_EQ(map_ref(16, addr_of(hole), GNTMAP_device_map, &m), GNTST_okay);
+    CHECK_EQ(unmap_ref(addr_of(hole), m.handle), GNTST_okay);
     CHECK(grants[16].flags & GTF_writing);
     u = (struct gnttab_unmap_grant_ref){.dev_bus_addr = mfn_of(page) << 12, .handle = m.handle};
     REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_unmap_grant_ref, &u, 1), 0);
@@ -282,13 +282,13 @@ TEST(grant_misaligned_entry)
 {
     struct gnttab_map_grant_ref m;
     u64 *page = page_alloc(), *hole = hole_alloc();
-    u64 ptr = maddr_of(entry_of((u64)hole, 1));
+    u64 ptr = maddr_of(entry_of(addr_of(hole), 1));
 
     grant_set_up();
     grant(17, page, 0);
     for (unsigned off = 1; off < 8; off++) {
         CHECK(map_ref(17, ptr - off, GNTMAP_contains_pte, &m) < 0);
-        CHECK_EQ(*entry_of((u64)hole, 1), 0);
+        CHECK_EQ(*entry_of(addr_of(hole), 1), 0);
     }
     grants[17].flags = 0;
     set_rw(hole);
@@ -308,20 +308,20 @@ TEST(grant_replaced_by_another)
     set_ro(one); /* writable only by the grant */
     grant(18, one, 0);
     grant(19, two, 0);
-    REQUIRE_EQ(map_ref(18, (u64)h1, 0, &m1), GNTST_okay);
-    REQUIRE_EQ(map_ref(19, (u64)h2, GNTMAP_readonly, &m2), GNTST_okay);
-    r.host_addr = (u64)h2;
-    r.new_addr = (u64)h1;
+    REQUIRE_EQ(map_ref(18, addr_of(h1), 0, &m1), GNTST_okay);
+    REQUIRE_EQ(map_ref(19, addr_of(h2), GNTMAP_readonly, &m2), GNTST_okay);
+    r.host_addr = addr_of(h2);
+    r.new_addr = addr_of(h1);
     r.handle = m2.handle;
     REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_unmap_and_replace, &r, 1), 0);
     REQUIRE_EQ(r.status, GNTST_okay);
-    REQUIRE_EQ(update_va((u64)h1, mfn_of(one) << 12 | PTE_RO_), 0);
-    CHECK(unmap_ref((u64)h1, m1.handle) < 0);
+    REQUIRE_EQ(update_va(addr_of(h1), mfn_of(one) << 12 | PTE_RO_), 0);
+    CHECK(unmap_ref(addr_of(h1), m1.handle) < 0);
     check_still_writable(one);
 
     /* Tidy: the mapping is where it was carried. */
-    REQUIRE_EQ(update_va((u64)h1, 0), 0);
-    CHECK_EQ(unmap_ref((u64)h2, m1.handle), GNTST_okay);
+    REQUIRE_EQ(update_va(addr_of(h1), 0), 0);
+    CHECK_EQ(unmap_ref(addr_of(h2), m1.handle), GNTST_okay);
     CHECK_EQ(grants[18].flags & (GTF_reading | GTF_writing), 0);
     grants[18].flags = grants[19].flags = 0;
     set_rw(h1);
@@ -351,10 +351,10 @@ TEST(grant_status_mapped)
     set_xen_guest_handle(g.frame_list, &frame);
     REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_get_status_frames, &g, 1), 0);
     REQUIRE_EQ(g.status, GNTST_okay);
-    REQUIRE_EQ(update_va((u64)hole, frame << 12 | PTE_RO_), 0);
+    REQUIRE_EQ(update_va(addr_of(hole), frame << 12 | PTE_RO_), 0);
     v.version = 1;
     CHECK_EQ(HC3(grant_table_op, GNTTABOP_set_version, &v, 1), -EBUSY);
-    REQUIRE_EQ(update_va((u64)hole, 0), 0);
+    REQUIRE_EQ(update_va(addr_of(hole), 0), 0);
     v.version = 1;
     CHECK_EQ(HC3(grant_table_op, GNTTABOP_set_version, &v, 1), 0);
     set_rw(hole);

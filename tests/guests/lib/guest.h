@@ -183,6 +183,11 @@ domid_t own_domid(void);
 void not_on_stock(const char *what_stock_does);
 
 /* --- memory (mm.c) --- */
+/* An address as the ABI has it; gcc would extend a 32-bit pointer by its sign. */
+static inline u64 addr_of(const void *p)
+{
+    return (ulong)p;
+}
 void *page_alloc(void); /* zeroed, writable, below VIRT_BASE + some MB */
 void page_free(void *page);
 u64 *p2m(void);
