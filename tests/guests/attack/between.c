@@ -78,10 +78,11 @@ TEST(attack_grant_frames)
     CHECK(map_at_flags(20, self, (u64)hole, GNTMAP_host_map, &h) < 0);
     grant_frame(20, 0xffffffff, GTF_permit_access);
     CHECK(map_at_flags(20, self, (u64)hole, GNTMAP_host_map, &h) < 0);
+    read_shared_frames();
     for (u64 mfn = 0; mfn < max; mfn += 97) {
         u64 pfn = machine_to_phys_mapping[mfn];
 
-        if (pfn < boot_info.nr_pages && p2m()[pfn] == mfn)
+        if ((pfn < boot_info.nr_pages && p2m()[pfn] == mfn) || is_shared_frame(mfn))
             continue;
         grant_frame(20, mfn, GTF_permit_access);
         if (!map_at_flags(20, self, (u64)hole, GNTMAP_host_map, &h)) {

@@ -42,8 +42,7 @@ static bool may_map(u64 mfn)
 static xen_pfn_t grant_frames[64];
 static unsigned nr_grant_frames;
 
-/* The frames of this guest's grant table, which are its own to map. */
-static void read_grant_frames(void)
+void read_shared_frames(void)
 {
     struct gnttab_query_size q = {.dom = DOMID_SELF};
     struct gnttab_setup_table s = {.dom = DOMID_SELF};
@@ -56,8 +55,10 @@ static void read_grant_frames(void)
     REQUIRE_EQ(s.status, GNTST_okay);
 }
 
-static bool is_grant_frame(u64 mfn)
+bool is_shared_frame(u64 mfn)
 {
+    if (mfn == boot_info.shared_info >> 12)
+        return true;
     for (unsigned i = 0; i < nr_grant_frames; i++)
         if (grant_frames[i] == mfn)
             return true;
@@ -67,16 +68,16 @@ static bool is_grant_frame(u64 mfn)
 /* All frames of the host: the hypervisor's, other guests', free ones. */
 TEST(attack_map_all_frames)
 {
-    u64 max = HC2(memory_op, XENMEM_maximum_ram_page, 0), own_shared = boot_info.shared_info >> 12;
+    u64 max = HC2(memory_op, XENMEM_maximum_ram_page, 0);
     void *page = page_alloc();
     unsigned bad = 0;
 
     if (is_dom0())
         not_on_stock("lets dom0 map some pages of its own");
     read_map();
-    read_grant_frames();
+    read_shared_frames();
     for (u64 mfn = 0; mfn <= max && bad < 10; mfn++) {
-        if (may_map(mfn) || mfn == own_shared || is_grant_frame(mfn))
+        if (may_map(mfn) || is_shared_frame(mfn))
             continue;
         for (unsigned rw = 0; rw < 2; rw++)
             if (!HC3(update_va_mapping, page, mfn << 12 | (rw ? PTE_RW_ : PTE_RO_), 0)) {

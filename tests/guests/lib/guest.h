@@ -209,6 +209,11 @@ u64 root_mfn(void); /* the kernel's L4 or, in a 32-bit guest, L3 */
 void *table_alloc(void);
 void table_free(void *page);
 
+/* Frames that the hypervisor shares with this guest, which are its own to map: its shared info and,
+ * as of the last call of read_shared_frames(), its grant table (attack/mm.c). */
+void read_shared_frames(void);
+bool is_shared_frame(u64 mfn);
+
 /* --- user mode (user.c) --- */
 #define USER_CODE  0x400000UL
 #define USER_DATA  0x410000UL
