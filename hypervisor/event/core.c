@@ -689,13 +689,14 @@ static void dump_port(struct domain *d, uint32_t port)
 {
     static const char *const names[] = {"closed", "unbound", "interdomain", "pirq", "virq", "ipi"};
     struct evtchn *chn = evtchn_lookup(d, port), copy;
-    struct fifo *f = READ_ONCE(d->event->fifo);
     bool pending = false, masked = false;
     unsigned long flags;
 
     spin_lock_irqsave(&chn->lock, flags);
     copy = *chn;
     if (chn->state != EVTCHNSTAT_closed) {
+        const struct fifo *f = READ_ONCE(d->event->fifo);
+
         pending = is_pending(d, chn);
         masked = f ? fifo_is_masked(f, chn) : twolevel_is_masked(d, chn);
     }

@@ -116,7 +116,7 @@ int grant_pin(struct domain *rd, uint32_t ref, domid_t user, bool readonly, bool
 {
     struct grant_table *t = rd->grant;
     struct active *act = grant_lock_entry(t, ref);
-    int rc = GNTST_okay;
+    int rc = GNTST_okay, version;
 
     if (!act)
         return GNTST_bad_gntref;
@@ -129,9 +129,10 @@ int grant_pin(struct domain *rd, uint32_t ref, domid_t user, bool readonly, bool
     if (rc != GNTST_okay)
         goto unlock;
     if (!(act->readers | act->writers) || (!readonly && !act->writers)) {
-        if (unlikely(READ_ONCE(t->changing)))
-            rc = GNTST_eagain;
-        else if (READ_ONCE(t->version) == 1)
+        version = grant_entry_version(t, ref);
+        if (unlikely(version < 0))
+            rc = version;
+        else if (version == 1)
             rc = pin_v1(t, ref, act, user, readonly);
         else
             rc = pin_v2(t, ref, act, user, readonly, copy);

@@ -6,7 +6,8 @@
 
 struct domain;
 
-/* The nth shared frame of d's table, grown to hold it (XENMEM_acquire_resource, add_to_physmap). */
+/* The nth shared frame of d's table, grown to hold it (XENMEM_acquire_resource, add_to_physmap).
+ * -ERESTART: it has grown by some; call again. */
 int grant_get_frame(struct domain *d, unsigned idx, mfn_t *mfn);
 /* The same for status words; -EINVAL while the table is not of version 2. */
 int grant_get_status_frame(struct domain *d, unsigned idx, mfn_t *mfn);

@@ -34,7 +34,7 @@ static DEFINE_PER_CPU(struct unmapped, unmapped);
 
 /* --- handles --- */
 
-static struct maptrack *maptrack_at(const struct grant_table *t, uint32_t handle)
+struct maptrack *maptrack_at(const struct grant_table *t, uint32_t handle)
 {
     uint32_t nr = READ_ONCE(t->nr_maptrack) * MAPTRACK_PER_PAGE;
 
@@ -114,16 +114,11 @@ static bool grow_handles(struct grant_table *t, struct maptrack_list *l, uint32_
     return true;
 }
 
-static struct maptrack_list *own_list(struct grant_table *t, const struct vcpu *v)
-{
-    return &t->free_maps[v->vcpu_id < t->nr_lists ? v->vcpu_id : 0];
-}
-
 /* A handle, MAP_BUSY, for the domain of v. */
 static struct maptrack *maptrack_get(struct vcpu *v, uint32_t *handle)
 {
     struct grant_table *t = v->domain->grant;
-    struct maptrack_list *own = own_list(t, v);
+    struct maptrack_list *own = maptrack_list_of(t, v);
     bool got = pop(t, own, handle) || grow_handles(t, own, handle);
     struct maptrack *map;
 
@@ -142,7 +137,7 @@ static void maptrack_put(struct grant_table *t, const struct vcpu *v, uint32_t h
 {
     __atomic_sub_fetch(&t->mapped, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&maptrack_at(t, handle)->flags, 0, __ATOMIC_RELEASE);
-    push(t, v ? own_list(t, v) : t->free_maps, handle, handle);
+    push(t, v ? maptrack_list_of(t, v) : t->free_maps, handle, handle);
 }
 
 static bool claim(struct maptrack *map, uint32_t *flags)
@@ -346,6 +341,12 @@ int maptrack_relinquish(struct domain *d)
         if (claim(maptrack_at(t, handle), &flags))
             release(t, NULL, handle, flags);
         if (t->relinquished % RELINQUISH_BATCH == 0 && hypercall_preempt_check())
+            return -ERESTART;
+    }
+    /* Here rather than with the domain, since they may be many. */
+    while (t->nr_maptrack) {
+        free_page_virt(t->maptrack[--t->nr_maptrack]);
+        if (t->nr_maptrack % RELINQUISH_BATCH == 0 && hypercall_preempt_check())
             return -ERESTART;
     }
     return 0;

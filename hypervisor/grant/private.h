@@ -42,6 +42,8 @@ BUILD_BUG_ON(sizeof(struct maptrack) != 16);
 struct maptrack_list {
     spinlock_t lock; /* LOCK_MAPTRACK */
     uint32_t first;  /* handle + 1, 0: empty */
+    /* A search of this vcpu's that gave way (cache.c): for which frame, and how far it came. */
+    uint32_t sought, searched;
 };
 
 #define ENTRIES_V1        ((uint32_t)(PAGE_SIZE / sizeof(struct grant_entry_v1)))
@@ -52,9 +54,22 @@ struct maptrack_list {
 /* Pages of struct active for a page of shared entries (version 1 has the more). */
 #define ACTIVE_PAGES (ENTRIES_V1 / ACTIVES_PER_PAGE)
 
+/* What the tools may allow at most: what goes over all frames at once stays within 1 ms. */
+#define MOST_FRAMES   1024u
+#define MOST_MAPTRACK 4096u
+
+/* A change of the version under way (version.c). */
+enum change {
+    CHANGE_NONE,
+    CHANGE_SCANNING, /* is anything pinned? */
+    CHANGE_SPOILED,  /* something has been since */
+    CHANGE_MAKING,   /* nothing can be pinned now; no longer than a hypercall */
+};
+
 struct grant_table {
     spinlock_t lock;  /* LOCK_GRANT: growth, version, the fields from here to status */
-    bool changing;    /* the version: nothing can be pinned */
+    uint32_t change;  /* enum change; SCANNING to others by compare-and-exchange */
+    uint32_t scanned; /* while SCANNING: entries below were idle */
     unsigned version; /* 1 or 2; constant for who has pinned an entry that is not reserved */
     unsigned max_version;
     unsigned max_frames;
@@ -73,9 +88,26 @@ struct grant_table {
     uint32_t mapped;       /* atomic: handles in use */
 };
 
+static inline uint32_t entries_of(const struct grant_table *t, unsigned version)
+{
+    return READ_ONCE(t->nr_frames) * (version == 2 ? ENTRIES_V2 : ENTRIES_V1);
+}
+
+static inline struct active *active_entry(const struct grant_table *t, uint32_t ref)
+{
+    return &t->active[ref / ACTIVES_PER_PAGE][ref % ACTIVES_PER_PAGE];
+}
+
 /* table.c */
-/* t's entry ref, locked, or NULL: no such. */
+/* The half of entry ref that is ours, locked; NULL: no such in either version. */
 struct active *grant_lock_entry(struct grant_table *t, uint32_t ref);
+/* Status pages for so many frames.  Under the table's lock. */
+int grant_grow_status(struct domain *d, unsigned frames);
+
+/* version.c */
+/* A change of the version is under way: may entry ref, locked, be used?  Then it waits. */
+bool grant_spoil_change(struct grant_table *t, uint32_t ref);
+void grant_drop_status(struct grant_table *t);
 
 static inline struct grant_entry_v1 *entry_v1(const struct grant_table *t, uint32_t ref)
 {
@@ -92,6 +124,21 @@ static inline grant_status_t *entry_status(const struct grant_table *t, uint32_t
     return &t->status[ref / STATUS_PER_PAGE][ref % STATUS_PER_PAGE];
 }
 
+/*
+ * The version in which entry ref, locked, is to be read: it stays until the entry is unlocked or,
+ * if it is pinned meanwhile, unpinned.  GNTST_* if there is no such entry in that version, or while
+ * it changes.
+ */
+static inline int grant_entry_version(struct grant_table *t, uint32_t ref)
+{
+    unsigned version;
+
+    if (unlikely(__atomic_load_n(&t->change, __ATOMIC_ACQUIRE)) && !grant_spoil_change(t, ref))
+        return GNTST_eagain;
+    version = READ_ONCE(t->version);
+    return ref < entries_of(t, version) ? (int)version : GNTST_bad_gntref;
+}
+
 /* entry.c */
 /*
  * Pins entry ref of rd for user: as long as it is pinned the entry tells the guest so, and the view
@@ -104,5 +151,13 @@ void grant_unpin(struct domain *rd, uint32_t ref, bool readonly);
 /* map.c */
 int maptrack_init(struct grant_table *t, unsigned lists);
 void maptrack_free(struct grant_table *t);
+/* Of a handle; NULL: no such. */
+struct maptrack *maptrack_at(const struct grant_table *t, uint32_t handle);
+
+static inline struct maptrack_list *maptrack_list_of(struct grant_table *t, const struct vcpu *v)
+{
+    return &t->free_maps[v->vcpu_id < t->nr_lists ? v->vcpu_id : 0];
+}
+
 /* Undoes all mappings that d has made, its page tables aside; -ERESTART. */
 int maptrack_relinquish(struct domain *d);

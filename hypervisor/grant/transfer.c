@@ -19,15 +19,16 @@ static int commit(struct domain *rd, uint32_t ref, domid_t user)
     struct grant_table *t = rd->grant;
     struct active *act = grant_lock_entry(t, ref);
     uint32_t *head, h;
-    int rc = GNTST_general_error;
+    int rc = GNTST_general_error, version;
 
     if (!act)
         return GNTST_bad_gntref;
-    if (READ_ONCE(t->changing) || (act->readers | act->writers)) {
+    version = grant_entry_version(t, ref);
+    if (version < 0 || (act->readers | act->writers)) {
         spin_unlock(&act->lock);
-        return GNTST_eagain;
+        return version < 0 ? version : GNTST_eagain;
     }
-    head = t->version == 1 ? (uint32_t *)entry_v1(t, ref) : (uint32_t *)entry_v2(t, ref);
+    head = version == 1 ? (uint32_t *)entry_v1(t, ref) : (uint32_t *)entry_v2(t, ref);
     h = READ_ONCE(*head);
     for (unsigned i = 0; i < COMMIT_TRIES; i++) {
         if ((uint16_t)h != GTF_accept_transfer || h >> 16 != user)
@@ -74,7 +75,7 @@ static int transfer(struct domain *d, struct domain *rd, const struct gnttab_tra
 
     if (d->is_hvm || !mfn_valid(_mfn(arg->mfn)))
         return GNTST_bad_page;
-    pg = mfn_to_page(_mfn(arg->mfn));
+    pg = mfn_to_page(_mfn(index_nospec(arg->mfn, max_page)));
     if (steal_page(d, pg, 0))
         return GNTST_bad_page;
     flush_tlb_mask(&mask); /* the giver may still have it cached as its own */

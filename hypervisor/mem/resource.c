@@ -60,6 +60,8 @@ long memory_acquire_resource(struct call *c, struct xen_mem_acquire_resource *r)
             return -ERESTART;
         }
         ret = grant_table_frame(c->d, r->id, r->frame + i, &mfn);
+        if (ret == -ERESTART)
+            c->resume = i;
         if (ret)
             return ret;
         pfn = mfn_x(mfn);

@@ -50,6 +50,9 @@ int mm_grant_map(uint64_t host_addr, mfn_t mfn, unsigned gnt_flags);
 /* Removes it; new_addr != 0: moves the pte at new_addr over (unmap_and_replace). */
 int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gnt_flags);
 
+/* Writes back what the CPUs' caches hold of n bytes at p, and drops it. */
+void arch_clean_cache(const void *p, size_t n);
+
 /* TLBs.  A stamp is the TLB clock when a page lost a type or was freed. */
 uint32_t tlb_clock(void);
 /* Leaves in mask the CPUs that have not flushed everything since stamp. */

@@ -533,6 +533,11 @@ WEAK bool heap_scrub_idle(void)
     return false;
 }
 
+WEAK void arch_clean_cache(const void *p, size_t n)
+{
+    (void)p, (void)n;
+}
+
 WEAK void share_hyp_page(struct page_info *pg, struct domain *d, bool writable)
 {
     (void)writable;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Host tests of grant tables: both versions, granters that cheat, mappers that die.
-UNIT_TESTS += build/unit/grant
+UNIT_TESTS += build/unit/grant build/unit/grant-limits
 
-build/unit/grant: tests/unit/grant/test_grant.c $(wildcard hypervisor/grant/*.c) hypervisor/mem/physmap.c \
+build/unit/grant: tests/unit/grant/test_grant.c
+build/unit/grant-limits: tests/unit/grant/test_limits.c
+build/unit/grant build/unit/grant-limits: $(wildcard hypervisor/grant/*.c) hypervisor/mem/physmap.c \
                    hypervisor/kernel/lock.c $(FAKE_SRCS) $(wildcard hypervisor/grant/*.h \
                    tests/unit/event/*.h abi/ops/grant.def) build/autoconf.h
 	@mkdir -p $(@D)

@@ -771,7 +771,7 @@ static void test_creation(void **state)
         assert_int_equal(rc, -ENOMEM);
         assert_true(n < 20);
     }
-    cfg.max_grant_frames = 5; /* more than the host allows */
+    cfg.max_grant_frames = MOST_FRAMES + 1;
     for_each_unit(u)
     {
         struct domain *d = fake_domain(3, 1);

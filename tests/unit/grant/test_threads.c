@@ -58,8 +58,10 @@ static void unmap_handle(struct vcpu *v, uint32_t handle)
 static void mapper_step(struct vcpu *v)
 {
     uint32_t i = threads_random(ENTRIES), slot = threads_random(ARRAY_SIZE(live)), h;
+    /* Now and then one that is in the table in version 1 only, and not granted. */
+    uint32_t ref = threads_random(8) ? FIRST + i : ENTRIES_V2 + i;
     struct gnttab_map_grant_ref m = {.host_addr = 0x1000,
-                                     .ref = FIRST + i,
+                                     .ref = ref,
                                      .dom = granter->id,
                                      .flags = GNTMAP_host_map |
                                               (threads_random(2) ? GNTMAP_readonly : 0)};
@@ -146,7 +148,10 @@ static void storm_of_versions(unsigned cpu)
             mapper_step(mapper->vcpu[cpu]);
             unmap_handle(mapper->vcpu[cpu], threads_random(20));
         } else if (!threads_random(4)) {
+            struct gnttab_swap_grant_ref sw = {.ref_a = ENTRIES_V2 + 1, .ref_b = ENTRIES_V2 + 2};
+
             gnttabop_set_version(&c, &a);
+            gnttabop_swap_grant_ref(&c, &sw);
         } else if (READ_ONCE(granter->grant->version) == 1) {
             entry_v1(granter->grant, FIRST + i)->frame = (uint32_t)frame_of(page[i]);
             entry_v1(granter->grant, FIRST + i)->domid = mapper->id;

@@ -40,6 +40,19 @@ void mm_flush_caches(bool everywhere)
         wbinvd();
 }
 
+/* No CPU of this architecture has shorter lines. */
+#define CACHE_LINE 64u
+
+void arch_clean_cache(const void *p, size_t n)
+{
+    const char *line = (const char *)((unsigned long)p & ~(CACHE_LINE - 1UL));
+
+    __asm__ volatile("mfence" ::: "memory");
+    for (; line < (const char *)p + n; line += CACHE_LINE)
+        __asm__ volatile("clflush %0" ::"m"(*line) : "memory");
+    __asm__ volatile("mfence" ::: "memory");
+}
+
 void mm_learn_cpu(void)
 {
     mm_mfn_limit = 1ULL << (host_cpu.phys_bits - PAGE_SHIFT);
