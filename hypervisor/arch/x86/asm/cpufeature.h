@@ -24,6 +24,7 @@ struct cpu_identity {
     uint64_t xcr0_max;   /* what XCR0 holds on every CPU; 0: no XSAVE */
     unsigned xsave_size; /* bytes for xcr0_max, standard format */
     bool tsc_invariant;
+    bool cpuid_faulting; /* CPUID below ring 0 faults, and so is emulated */
 };
 extern struct cpu_identity host_cpu;
 

@@ -37,6 +37,7 @@ struct pv_vcpu {
     unsigned long dr7_loaded;     /* what of dr[7] the CPU has while the vcpu runs; 0: nothing */
     uint16_t failed_selectors[4]; /* ds, es, fs, gs that could not be loaded, for PVA_FAILSAFE */
     unsigned iopl;
+    bool cpuid_faults; /* the guest's own MISC_FEATURES_ENABLES */
     uint8_t *iobmp;
     unsigned iobmp_limit;
     uint64_t iobmp_guest;

@@ -13,6 +13,7 @@
 #define MSR_PRED_CMD          0x00000049
 #define PRED_CMD_IBPB         0x00000001
 #define MSR_PLATFORM_INFO     0x000000ce
+#define PLATFORM_CPUID_FAULT  (1ULL << 31)
 #define MSR_ARCH_CAPABILITIES 0x0000010a
 #define ARCH_CAPS_RDCL_NO     0x00000001
 #define ARCH_CAPS_IBRS_ALL    0x00000002
@@ -24,6 +25,7 @@
 #define MSR_SYSENTER_ESP      0x00000175
 #define MSR_SYSENTER_EIP      0x00000176
 #define MSR_MCG_CAP           0x00000179
+#define MSR_MISC_FEATURES     0x00000140 /* MISC_FEATURES_ENABLES */
 #define MSR_MISC_ENABLE       0x000001a0
 #define MSR_DEBUGCTL          0x000001d9
 #define MSR_PAT               0x00000277
@@ -44,6 +46,8 @@
 #define MSR_GS_BASE           0xc0000101
 #define MSR_KERNEL_GS_BASE    0xc0000102
 #define MSR_TSC_AUX           0xc0000103
+#define MSR_HWCR              0xc0010015
+#define HWCR_CPUID_USER_DIS   (1ULL << 35)
 #define MSR_DE_CFG            0xc0011029
 #define DE_CFG_LFENCE_SERIAL  0x00000002
 

@@ -4,7 +4,9 @@
 #include "arch/x86/pv/pv.h"
 #include "arch/x86/time/time.h"
 #include "asm/cpufeature.h"
+#include "asm/msr.h"
 #include "domain/domain.h"
+#include "hypercall/compat.h"
 #include "hypercall/guest_access.h"
 #include "hypercall/handlers.h"
 #include "lib/errno.h"
@@ -188,17 +190,48 @@ long domctl_setvcpuextstate(struct call *c, struct xen_domctl *op)
     return op->u.vcpuextstate.size ? -EOPNOTSUPP : 0;
 }
 
+/* Of MSRs a PV guest can change one for good: whether CPUID of its users faults. */
 long domctl_get_vcpu_msrs(struct call *c, struct xen_domctl *op)
 {
-    if (!domain_vcpu(c->d, op->u.vcpu_msrs.vcpu))
+    struct xen_domctl_vcpu_msrs *msrs = &op->u.vcpu_msrs;
+    const struct vcpu *v = domain_vcpu(c->d, msrs->vcpu);
+    struct xen_domctl_vcpu_msr msr = {.index = MSR_MISC_FEATURES, .value = 1};
+
+    if (!v)
         return -ESRCH;
-    op->u.vcpu_msrs.msr_count = 0; /* none that a PV guest could have changed */
-    return 0;
+    if (!msrs->msrs.p) {
+        msrs->msr_count = 1;
+        return 0;
+    }
+    if (!v->arch.pv.cpuid_faults) {
+        msrs->msr_count = 0;
+        return 0;
+    }
+    if (!msrs->msr_count) {
+        msrs->msr_count = 1;
+        return -ENOBUFS;
+    }
+    msrs->msr_count = 1;
+    return copy_elem_to_guest(msrs->msrs, 0, &msr) ? -EFAULT : 0;
 }
 
 long domctl_set_vcpu_msrs(struct call *c, struct xen_domctl *op)
 {
-    if (!domain_vcpu(c->d, op->u.vcpu_msrs.vcpu))
+    struct xen_domctl_vcpu_msrs *msrs = &op->u.vcpu_msrs;
+    struct vcpu *v = domain_vcpu(c->d, msrs->vcpu);
+    struct xen_domctl_vcpu_msr msr;
+
+    if (!v)
         return -ESRCH;
-    return op->u.vcpu_msrs.msr_count ? -EINVAL : 0;
+    for (uint32_t i = 0; i < msrs->msr_count; i++) {
+        if (copy_elem_from_guest(&msr, msrs->msrs, i))
+            return -EFAULT;
+        if (i || msr.index != MSR_MISC_FEATURES || msr.reserved ||
+            msr.value > host_cpu.cpuid_faulting) {
+            msrs->msr_count = i;
+            return -EINVAL;
+        }
+        v->arch.pv.cpuid_faults = msr.value;
+    }
+    return 0;
 }

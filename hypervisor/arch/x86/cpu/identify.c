@@ -129,6 +129,30 @@ static void read_xsave(void)
 }
 
 /* What this CPU suffers from, and what we do about it. */
+/* Can CPUID below ring 0 be made to fault (Intel: MISC_FEATURES_ENABLES, AMD: HWCR.CpuidUserDis)?
+ */
+static bool has_cpuid_faulting(void)
+{
+    uint64_t info;
+
+    if (host_cpu.vendor == VENDOR_INTEL)
+        return !rdmsr_safe(MSR_PLATFORM_INFO, &info) && (info & PLATFORM_CPUID_FAULT);
+    return host_cpu.max_ext_leaf >= 0x80000021 && (cpuid(0x80000021).a & (1u << 17));
+}
+
+/* From here on PV guests see what their policy says, also where they do not ask for emulation. */
+static void enable_cpuid_faulting(void)
+{
+    int failed;
+
+    if (host_cpu.vendor == VENDOR_INTEL)
+        failed = wrmsr_safe(MSR_MISC_FEATURES, 1);
+    else
+        failed = wrmsr_safe(MSR_HWCR, rdmsr(MSR_HWCR) | HWCR_CPUID_USER_DIS);
+    if (failed)
+        host_cpu.cpuid_faulting = false;
+}
+
 static void choose_mitigations(void)
 {
     bool intel = host_cpu.vendor == VENDOR_INTEL;
@@ -167,6 +191,7 @@ void cpu_identify_early(void)
     host_cpu.tsc_invariant =
         host_cpu.max_ext_leaf >= 0x80000007 && (cpuid(0x80000007).d & (1u << 8));
     read_xsave();
+    host_cpu.cpuid_faulting = has_cpuid_faulting();
     choose_mitigations();
 }
 
@@ -222,6 +247,8 @@ void cpu_init_registers(void)
     write_dr7(0x400);
     if (cpu_has(RDTSCP))
         wrmsr(MSR_TSC_AUX, 0);
+    if (host_cpu.cpuid_faulting)
+        enable_cpuid_faulting();
     /* LFENCE that waits for earlier instructions is what makes it a barrier to speculation. */
     if (mitigations.lfence && !rdmsr_safe(MSR_DE_CFG, &val) && !(val & DE_CFG_LFENCE_SERIAL))
         if (wrmsr_safe(MSR_DE_CFG, val | DE_CFG_LFENCE_SERIAL))

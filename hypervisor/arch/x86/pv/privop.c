@@ -29,7 +29,6 @@
      CR4_MCE | CR4_VME | CR4_PCE)
 #define MSR_UCODE_REV  0x8b
 #define MSR_MCG_STATUS 0x17a
-#define MSR_HWCR       0xc0010015
 #define MSR_SYSCFG     0xc0010010
 
 static int gp(struct emul_ctxt *ctxt)
@@ -279,8 +278,13 @@ static int privop_read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
     case MSR_MCG_STATUS:
     case MSR_MISC_ENABLE:
     case MSR_DEBUGCTL: /* branch records are not for guests */
-    case MSR_PLATFORM_INFO:
         *val = 0;
+        return EMUL_OKAY;
+    case MSR_PLATFORM_INFO:
+        *val = host_cpu.cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
+        return EMUL_OKAY;
+    case MSR_MISC_FEATURES:
+        *val = v->arch.pv.cpuid_faults;
         return EMUL_OKAY;
     case MSR_DE_CFG:
     case MSR_HWCR:
@@ -305,6 +309,11 @@ static int privop_write_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t val)
     uint64_t old;
 
     switch (msr) {
+    case MSR_MISC_FEATURES:
+        if (val & ~(uint64_t)host_cpu.cpuid_faulting)
+            return gp(ctxt);
+        current->arch.pv.cpuid_faults = val;
+        return EMUL_OKAY;
     case MSR_FS_BASE:
         return do_set_segment_base(SEGBASE_FS, val) ? gp(ctxt) : EMUL_OKAY;
     case MSR_GS_BASE:
@@ -339,7 +348,9 @@ static int privop_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
 {
     struct cpuid_result r;
 
-    (void)ctxt;
+    /* A kernel that has asked for it sees to its users' CPUID itself. */
+    if (ctxt->cpl && current->arch.pv.cpuid_faults)
+        return gp(ctxt);
     pv_cpuid(current, leaf, subleaf, &r);
     *res = (struct emul_cpuid){r.a, r.b, r.c, r.d};
     return EMUL_OKAY;
