@@ -344,6 +344,59 @@ TEST(io_ports)
     CHECK_EQ(HC2(physdev_op, PHYSDEVOP_set_iopl, &iopl), 0);
 }
 
+/* INS and OUTS, alone and repeated; what cannot be read or written is a page fault half-way. */
+TEST(io_strings)
+{
+    struct physdev_set_iopl iopl = {.iopl = 1};
+    u8 *page = page_alloc(), *hole = page_alloc(), *at = page;
+    u64 count = 300;
+    struct frame f;
+
+    CHECK_EQ(CAUGHT(__asm__ volatile("insb" : "+D"(at) : "d"(0x80) : "memory")), VEC_GP);
+    REQUIRE_EQ(HC2(physdev_op, PHYSDEVOP_set_iopl, &iopl), 0);
+    __asm__ volatile("rep insb" : "+D"(at), "+c"(count) : "d"(0x80) : "memory");
+    CHECK_EQ(count, 0);
+    CHECK_EQ(at - page, 300);
+    CHECK_EQ(page[0] & page[299], 0xff); /* nobody is there */
+    CHECK_EQ(page[300], 0);
+    count = 4;
+    at = page + 8;
+    __asm__ volatile("std; rep insw; cld" : "+D"(at), "+c"(count) : "d"(0x80) : "memory");
+    CHECK_EQ(page - at, 0);
+    count = 16;
+    at = page;
+    __asm__ volatile("rep outsl" : "+S"(at), "+c"(count) : "d"(0x80) : "memory");
+    CHECK_EQ(at - page, 64);
+    REQUIRE_EQ(update_va((u64)hole, 0), 0);
+    CHECK_EQ(CAUGHT(__asm__ volatile("rep insb" ::"D"(hole), "c"(5), "d"(0x80)
+                                     : "memory")),
+             VEC_PF);
+    CHECK_EQ(this_cpu()->cr2, (u64)hole);
+    CHECK_EQ(this_cpu()->trap.error & 2, 2);
+    CHECK_EQ(this_cpu()->trap.rcx, 5);
+    CHECK_EQ(CAUGHT(__asm__ volatile("rep outsb" ::"S"(hole), "c"(5), "d"(0x80)
+                                     : "memory")),
+             VEC_PF);
+    CHECK_EQ(this_cpu()->trap.error & 2, 0);
+    /* A user with the privilege, at memory that is the kernel's. */
+    iopl.iopl = 3;
+    REQUIRE_EQ(HC2(physdev_op, PHYSDEVOP_set_iopl, &iopl), 0);
+    USER_ASM(&f, "insb; int $0x80");
+    f.rdx = 0x80;
+    f.rdi = USER_DATA;
+    CHECK_EQ(user_run(&f), 0x80);
+    f.rdi = (u64)page;
+    CHECK_EQ(user_run(&f), VEC_PF);
+    CHECK_EQ(this_cpu()->cr2, (u64)page);
+    f.rdi = HYPERVISOR_VIRT_START;
+    CHECK(user_run(&f) != 0x80);
+    iopl.iopl = 0;
+    CHECK_EQ(HC2(physdev_op, PHYSDEVOP_set_iopl, &iopl), 0);
+    set_rw(hole);
+    page_free(page);
+    page_free(hole);
+}
+
 TEST(io_bitmap)
 {
     struct physdev_set_iobitmap b = {.nr_ports = 256};
