@@ -8,6 +8,7 @@
 #: make bench             the same work on bare Linux, stock Xen and Hospes, counted in instructions
 #: make preemption        how long a guest can make the hypervisor keep a CPU
 #: make soak              a thousand guests created and killed at random moments (CYCLES=): nothing may be lost
+#: make fuzz              the host's fuzzers for FUZZ_TIME=60 seconds each; fuzz-guest: guests that call at random
 #: make unit              host unit tests under ASan and UBSan
 #: make check             headers, sizes, names, format, generated documents
 #: make format            clang-format over all of it
@@ -135,6 +136,14 @@ CYCLES ?= 1000
 soak:
 	$(Q)CYCLES=$(CYCLES) /usr/bin/python3 -m pytest -s --no-header tests/system/test_soak.py
 
+FUZZ_TIME ?= 60
+FUZZERS := build/fuzz/mm build/fuzz/emulate
+fuzz: $(FUZZERS)
+	$(Q)tests/fuzz/run $(FUZZ_TIME) $(FUZZERS)
+
+fuzz-guest: $(O)/hospes
+	$(Q)FUZZ_TIME=$(FUZZ_TIME) /usr/bin/python3 -m pytest -s --no-header tests/system/test_random.py
+
 preemption: $(O)/hospes
 	$(Q)bench/preemption
 
@@ -148,4 +157,4 @@ clean:
 	rm -rf $(O) build/tiny build/unit build/autoconf.h build/config.mk
 
 # `test` is a file, too.
-.PHONY: all bench preemption test unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
+.PHONY: all bench fuzz fuzz-guest preemption test unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
