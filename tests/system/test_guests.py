@@ -3,8 +3,8 @@
 
 All tests of a guest run in one domain, which says on its console how each went; those that are
 meant to kill their domain (DEATH) get one each. Three places: a guest that makes system calls, the
-same with a hypercall page, and a dom0 of its own on an otherwise empty machine. 32-bit guests (pae)
-have tests of their own.
+same with a hypercall page, and a dom0 of its own on an otherwise empty machine; the first on QEMU's
+newest CPU, too. 32-bit guests (pae) have tests of their own.
 """
 import glob
 import os
@@ -46,8 +46,8 @@ def complaints(text, name):
 class Runs:
     """One machine, and what the guests that ran on it have said."""
 
-    def __init__(self, extra):
-        self.stable = Stable("guests", extra=[extra])
+    def __init__(self, name, extra, **options):
+        self.stable = Stable(name, extra=[extra], **options)
         self.said = {}
 
     def run(self, image, name, words, timeout):
@@ -73,7 +73,8 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(built):
+def extra(built):
+    """An image with all the guests."""
     subprocess.run(["make", "-s", "-C", SOURCES], check=True)
     image = build.Image()
     for name in IMAGES + IMAGES32:
@@ -82,7 +83,19 @@ def runs(built):
     extra = os.path.join(LOGS, "guests.img")
     with open(extra, "wb") as file:
         image.write(file)
-    runs = Runs(extra)
+    return extra
+
+
+@pytest.fixture(scope="module")
+def runs(extra):
+    runs = Runs("guests", extra)
+    yield runs
+    runs.stable.close()
+
+
+@pytest.fixture(scope="module")
+def runs_new(extra):
+    runs = Runs("guests-new", extra, cpu="max")
     yield runs
     runs.stable.close()
 
@@ -106,6 +119,17 @@ def test_guest(runs, image, name):
 @pytest.mark.parametrize("image", IMAGES32)
 def test_guest32(runs, image, name):
     judge(runs.all(image), name)
+
+
+@pytest.mark.parametrize("name", names("TEST"))
+def test_guest_new_cpu(runs_new, name):
+    """With SMEP, SMAP, XSAVE, FSGSBASE and what else QEMU has."""
+    judge(runs_new.all("guest"), name)
+
+
+@pytest.mark.parametrize("name", names("TEST", "pae/*.c", *BOTH))
+def test_guest32_new_cpu(runs_new, name):
+    judge(runs_new.all("pae"), name)
 
 
 def dies(runs, image, name):

@@ -453,3 +453,41 @@ TEST(vm_assist)
     CHECK_EQ(HC2(vm_assist, VMASST_CMD_enable, ~0U), -EINVAL);
     CHECK_EQ(HC2(vm_assist, 7, VMASST_TYPE_writable_pagetables), -ENOSYS);
 }
+
+static u64 cr4_value(void)
+{
+    u64 v;
+
+    __asm__ volatile("mov %%cr4, %0" : "=r"(v));
+    return v;
+}
+
+/* CR4.FSGSBASE and CR4.TSD are the guest's own: what it has not set its users have not either. */
+TEST(cpu_cr4_bits)
+{
+    u64 old = cr4_value();
+    struct frame f;
+    u32 a = 7, b, c = 0, d;
+
+    __asm__ volatile("ud2a; .ascii \"xen\"; cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    if (b & 1) {
+        CHECK_EQ(old & 0x10000, 0);
+        CHECK_EQ(CAUGHT(__asm__ volatile("rdfsbase %%rax" ::: "rax")), VEC_UD);
+        USER_ASM(&f, "xor %eax, %eax; wrgsbase %rax; int $0x80");
+        CHECK_EQ(user_run(&f), VEC_UD);
+        __asm__ volatile("mov %0, %%cr4" ::"r"(old | 0x10000));
+        CHECK_EQ(CAUGHT(__asm__ volatile("rdfsbase %%rax" ::: "rax")), NO_TRAP);
+        CHECK_EQ(user_run(&f), 0x80);
+        __asm__ volatile("mov %0, %%cr4" ::"r"(old));
+        CHECK_EQ(CAUGHT(__asm__ volatile("rdgsbase %%rax" ::: "rax")), VEC_UD);
+    } else
+        CHECK_EQ(CAUGHT(__asm__ volatile("mov %0, %%cr4" ::"r"(old | 0x10000))), VEC_GP);
+
+    USER_ASM(&f, "rdtsc; int $0x80");
+    CHECK_EQ(user_run(&f), 0x80);
+    __asm__ volatile("mov %0, %%cr4" ::"r"(old | 4));
+    CHECK_EQ(CAUGHT(__asm__ volatile("rdtsc" ::: "rax", "rdx")), NO_TRAP);
+    CHECK_EQ(user_run(&f), VEC_GP);
+    __asm__ volatile("mov %0, %%cr4" ::"r"(old));
+    CHECK_EQ(user_run(&f), 0x80);
+}

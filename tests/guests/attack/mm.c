@@ -172,10 +172,18 @@ TEST(attack_self_maps)
     u64 *l3 = table_alloc(), *l2 = table_alloc();
 
     CHECK_REFUSED(mmu_update_one(maddr_of(root + 200), self | PTE_TAB));
-    if (!mmu_update_one(maddr_of(root + 200), self | (PTE_TAB & ~PTE_W))) {
+    if (CHECK_EQ(mmu_update_one(maddr_of(root + 200), self | (PTE_TAB & ~PTE_W)), 0)) {
+        /* The root itself, and any table, can be read there; nothing can be written. */
+        u64 *linear = (u64 *)(200UL << 39 | 200UL << 30 | 200UL << 21 | 200UL << 12);
+        CHECK_EQ(READ_ONCE(linear[200]), READ_ONCE(root[200]));
+        CHECK_EQ(linear[511], root[511]);
+        CHECK_EQ(CAUGHT(WRITE_ONCE(linear[201], 0)), VEC_PF);
+        CHECK_REFUSED(update_va((u64)linear, self | PTE_RW_));
         CHECK_REFUSED(mmu_update_one(maddr_of(root + 200), self | PTE_TAB));
         CHECK_REFUSED(mmu_update_one(maddr_of(root + 200) | 2, self | PTE_TAB));
         CHECK_EQ(mmu_update_one(maddr_of(root + 200), 0), 0);
+        mmuext(MMUEXT_TLB_FLUSH_LOCAL, 0);
+        CHECK_EQ(CAUGHT((void)READ_ONCE(linear[0])), VEC_PF);
     }
     REQUIRE_EQ(mmuext(MMUEXT_PIN_L3_TABLE, mfn_of(l3)), 0);
     REQUIRE_EQ(mmuext(MMUEXT_PIN_L2_TABLE, mfn_of(l2)), 0);
@@ -214,6 +222,13 @@ TEST(attack_pin_self_maps)
         t[3] = root_mfn() << 12 | PTE_TAB;
         set_ro(t);
         CHECK_REFUSED(mmuext(MMUEXT_PIN_L1_TABLE + level - 1, mfn_of(t)));
+        if (level == 4) {
+            set_rw(t);
+            t[3] = mfn_of(t) << 12 | PTE_RO_;
+            set_ro(t);
+            CHECK_EQ(mmuext(MMUEXT_PIN_L4_TABLE, mfn_of(t)), 0);
+            CHECK_EQ(mmuext(MMUEXT_UNPIN_TABLE, mfn_of(t)), 0);
+        }
         set_rw(t); /* nothing is left of all that */
         page_free(t);
         page_free(rw);

@@ -273,6 +273,10 @@ static void count_table(struct expected *want, uint64_t mfn, unsigned level, uns
             continue;
         want[mfn].entries++;
         want[mfn].eighths |= 1U << (i / 64);
+        if (level == 4 && child == mfn) { /* of itself, to be read only: holds nothing */
+            assert_false(e & PTE_RW);
+            continue;
+        }
         if (!is_ram(child) || page_owner(mfn_to_page(_mfn(child))) == domid_io_d)
             continue;
         if ((level == 2 || level == PGT_l2_top >> 60) && (e & PTE_PSE)) {

@@ -92,8 +92,6 @@ T(same_level_and_loops)
 
     table(s.l4)[1] = RW(s.l4);
     assert_bad(PIN(4, s.l4));
-    table(s.l4)[1] = RO(s.l4);
-    assert_bad(PIN(4, s.l4));
     table(s.l4)[1] = 0;
     table(s.l3)[1] = RW(s.l3);
     assert_bad(PIN(4, s.l4));
@@ -107,6 +105,33 @@ T(same_level_and_loops)
     assert_bad(set_entry(s.l3, 1, RW(s.l1)));
     assert_bad(set_entry(s.l2, 1, RW(s.l4)));
     audit();
+}
+
+/* A root may show its tables through itself, and never for writing (XSA-182). */
+T(root_in_itself)
+{
+    struct space s = space_of(db), other = space_of(db);
+
+    table(s.l4)[1] = RO(s.l4);
+    assert_ok(PIN(4, s.l4));
+    audit();
+    assert_bad(set_entry(s.l4, 1, RW(s.l4)));
+    assert_bad(
+        mmu_update1((s.l4 << PAGE_SHIFT) + 8 + MMU_PT_UPDATE_PRESERVE_AD, RW(s.l4), DOMID_SELF));
+    assert_bad(set_entry(s.l4, 1, RO(s.l4) | PTE_PSE));
+    assert_ok(set_entry(s.l4, 1, RO(s.l4) | PTE_NX));
+    audit();
+    assert_ok(set_entry(s.l4, 1, 0));
+    audit();
+    assert_ok(set_entry(s.l4, 1, RO(s.l4)));
+    assert_ok(set_entry(s.l4, 1, RW(other.l3)));
+    assert_ok(set_entry(s.l4, 1, RO(s.l4)));
+    assert_ok(PIN(4, other.l4));
+    assert_bad(set_entry(s.l4, 2, RO(other.l4)));
+    audit();
+    assert_ok(mmuext1(MMUEXT_UNPIN_TABLE, s.l4, DOMID_SELF));
+    audit();
+    assert_ok(set_entry(s.l4, 1, RW(s.l4))); /* data again */
 }
 
 T(other_domains_frames)
@@ -745,6 +770,7 @@ int main(void)
         TEST(each_level_pins),
         TEST(table_that_is_mapped_writable),
         TEST(same_level_and_loops),
+        TEST(root_in_itself),
         TEST(other_domains_frames),
         TEST(foreign_tables),
         TEST(entries_of_l1),

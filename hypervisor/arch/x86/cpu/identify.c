@@ -220,8 +220,6 @@ static unsigned long wanted_cr4(void)
         cr4 |= CR4_SMEP;
     if (cpu_has(SMAP))
         cr4 |= CR4_SMAP;
-    if (cpu_has(FSGSBASE))
-        cr4 |= CR4_FSGSBASE;
     if (cpu_has(XSAVE))
         cr4 |= CR4_OSXSAVE;
     if (cpu_has(PKU) && cpu_has(XSAVE))

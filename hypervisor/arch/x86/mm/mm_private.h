@@ -206,6 +206,19 @@ static __always_inline void l1e_put(uint64_t e, const struct domain *table_owner
 }
 
 /* The same of entry i of a table of type above L1. */
+/*
+ * An L4 entry that leads to its own table: a guest reads its tables by it, all of them.  It holds
+ * no reference, and may not write.
+ */
+static inline bool is_self_map(const struct page_info *pt, uint64_t type, uint64_t e)
+{
+    return unlikely(type == PGT_l4 && mfn_x(pte_mfn(e)) == mfn_x(page_to_mfn(pt)));
+}
+static inline int check_self_map(uint64_t e)
+{
+    return e & (PTE_RW | DIR_DISALLOWED) ? -EINVAL : 0;
+}
+
 int dir_get(uint64_t e, struct domain *d, uint64_t type, unsigned i, bool preempt);
 struct page_info *dir_page(uint64_t e);
 /* Drops the references of a present entry with PSE of an L2 table of d's. */

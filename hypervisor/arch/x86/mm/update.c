@@ -192,6 +192,7 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
     struct domain *d = page_owner(pt);
     unsigned i = ((uintptr_t)e & (PAGE_SIZE - 1)) / sizeof(*e);
     uint64_t old = READ_ONCE(*e), new;
+    bool holds;
     int rc;
 
     if ((type == PGT_l4 && !guest_l4_slot(i)) || i >= guest_entries(type, d))
@@ -199,9 +200,12 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
     if (!(val & PTE_PRESENT) && !absent_entry_ok(val))
         return -EINVAL;
     val = adjust_dir_entry(val, d, type);
+    holds = (val & PTE_PRESENT) && !is_self_map(pt, type, val);
+    if ((val & PTE_PRESENT) && !holds && check_self_map(val))
+        return -EINVAL;
     for (;;) {
         bool same_child = (old & val & PTE_PRESENT) && same_references(old, val);
-        bool take = (val & PTE_PRESENT) && !same_child;
+        bool take = holds && !same_child;
 
         if (take) {
             rc = dir_get(val, d, type, i, true);
@@ -224,7 +228,7 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
         note_entry_added(pt, e);
     if (!(val & PTE_PRESENT) && (old & PTE_PRESENT))
         __atomic_fetch_add(&pt->type, entry_removed(), __ATOMIC_RELAXED);
-    if (old & PTE_PRESENT)
+    if ((old & PTE_PRESENT) && !is_self_map(pt, type, old))
         drop_dir(v, old, d);
     return 0;
 }

@@ -298,7 +298,7 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
             rc = -ERESTART;
             break;
         }
-        rc = dir_get(e, d, type, n, preempt);
+        rc = is_self_map(pg, type, e) ? check_self_map(e) : dir_get(e, d, type, n, preempt);
         if (unlikely(rc))
             break;
         if (adjust_dir_entry(e, d, type) != e)
@@ -378,6 +378,8 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
         if (!(e & PTE_PRESENT))
             continue;
         left--;
+        if (is_self_map(pg, type, e))
+            continue;
         rc = dir_put(e, d, preempt);
         if (!rc && left && preempt && ++done % MM_CHECK_EVERY == 0 && hypercall_preempt_check())
             rc = -ERESTART;

@@ -169,14 +169,22 @@ static void segments_load(struct vcpu *v)
 
 static unsigned long idle_cr3;
 
+#define CR4_OF_GUEST (CR4_TSD | CR4_FSGSBASE)
+
+unsigned long pv_valid_cr4(unsigned long cr4)
+{
+    return cr4 & (CR4_TSD | CR4_DE | (cpu_has(XSAVE) ? CR4_OSXSAVE : 0) |
+                  (cpu_has(FSGSBASE) ? CR4_FSGSBASE : 0));
+}
+
 /*
  * The kernel of a 32-bit guest is a supervisor to the page tables, and knows neither SMEP nor
  * SMAP, which are off while it runs.
  */
-static void load_cr4(const struct vcpu *v)
+void pv_load_cr4(const struct vcpu *v)
 {
     struct cpu_info *info = cpu_info();
-    unsigned long cr4 = info->cr4 & ~CR4_TSD;
+    unsigned long cr4 = (info->cr4 & ~CR4_OF_GUEST) | (v->arch.pv.ctrlreg[4] & CR4_OF_GUEST);
 
     if (v->domain->arch.vtsc)
         cr4 |= CR4_TSD;
@@ -213,7 +221,7 @@ static void state_load(struct vcpu *v)
     fpu_load(v);
     if (v->arch.pv.dr7_loaded)
         pv_load_debugregs(v);
-    load_cr4(v);
+    pv_load_cr4(v);
 }
 
 static void leave_root(struct vcpu *prev)
@@ -251,7 +259,7 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next)
         load_idle_gdt();
         __asm__ volatile("lldt %0" ::"rm"(null));
         write_cr3(idle_cr3);
-        load_cr4(next);
+        pv_load_cr4(next);
     } else
         state_load(next);
     if (!prev->domain->is_idle)
@@ -415,7 +423,7 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     pv->gs_base_kernel = c->gs_base_kernel;
     pv->gs_base_user = c->gs_base_user;
     pv->ctrlreg[0] = c->ctrlreg[0];
-    pv->ctrlreg[4] = c->ctrlreg[4];
+    pv->ctrlreg[4] = pv_valid_cr4(c->ctrlreg[4]);
     if (c->flags & VGCF_i387_valid) {
         memcpy(v->arch.fpu, &c->fpu_ctxt, sizeof(c->fpu_ctxt));
         *(uint32_t *)((uint8_t *)v->arch.fpu + 24) &= 0xffff; /* MXCSR: reserved bits fault */

@@ -205,7 +205,8 @@ static int privop_write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
         /* Bits that a PV guest cannot have are dropped, those no CPU of ours has are refused. */
         if (val & ~(cr4 | CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_PCIDE | CR4_PKE))
             return gp(ctxt);
-        v->arch.pv.ctrlreg[4] = val & (CR4_TSD | CR4_DE | CR4_OSXSAVE | CR4_FSGSBASE) & cr4;
+        v->arch.pv.ctrlreg[4] = pv_valid_cr4(val);
+        pv_load_cr4(v);
         return EMUL_OKAY;
     default:
         return EMUL_UNHANDLEABLE;
