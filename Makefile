@@ -133,7 +133,7 @@ bench:
 	$(Q)bench/run
 
 CYCLES ?= 1000
-soak:
+soak: $(O)/hospes
 	$(Q)CYCLES=$(CYCLES) /usr/bin/python3 -m pytest -s --no-header tests/system/test_soak.py
 
 FUZZ_TIME ?= 60

@@ -14,9 +14,9 @@ SUM = re.compile(r"sum: domains (\d+), pages (\d+), hypervisor pages (\d+), even
 
 # Every eighth is a Debian guest, the others do nothing; the moment is any, from the middle of its
 # creation on. `xl destroy` of a guest that is not there yet, or not any more, is no mistake.
-SCRIPT = ("for i in $(seq %d); do kind=tiny; [ $((i %% 8)) != 0 ] || kind=linux; "
+SCRIPT = ("for i in $(seq %d); do kind=tiny most=1; [ $((i %% 8)) != 0 ] || kind=linux most=5; "
           "xl create -q /etc/xen/$kind.cfg 'name=\"s\"' >/dev/null 2>&1 & "
-          "sleep $((RANDOM %% 3)).$((RANDOM %% 10)); xl destroy s >/dev/null 2>&1; wait $!; "
+          "sleep $((RANDOM %% most)).$((RANDOM %% 10)); xl destroy s >/dev/null 2>&1; wait $!; "
           "while xl domid s >/dev/null 2>&1; do xl destroy s >/dev/null 2>&1; done; done")
 
 
