@@ -57,7 +57,10 @@ static int prepare_extent(struct domain *d, unsigned order, unsigned memflags)
 /* As log2: how many pieces an extent is given back in. */
 static unsigned pieces(const struct xen_memory_reservation *r)
 {
-    return r->extent_order > MAX_EXTENT_ORDER ? r->extent_order - MAX_EXTENT_ORDER : 0;
+    unsigned order =
+        min(r->extent_order, (unsigned)MAX_LARGE_ORDER); /* what is larger is refused */
+
+    return order > MAX_EXTENT_ORDER ? order - MAX_EXTENT_ORDER : 0;
 }
 
 typedef bool (*extent_fn)(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,

@@ -162,8 +162,8 @@ static void test_hostile_lists(void **state)
     r.nr_extents = ~0UL;
     assert_int_equal(memory_populate_physmap(&c, &r), 0);
     r.nr_extents = 10;
-    for (unsigned order = 13; order; order = order == 13 ? 31 : order == 31 ? 64 : 0) {
-        r.extent_order = order;
+    for (unsigned i = 0; i < 4; i++) {
+        r.extent_order = ((unsigned[]){13, 31, 64, ~0u})[i];
         assert_int_equal(memory_populate_physmap(&c, &r), 0);
         assert_int_equal(memory_decrease_reservation(&c, &r), 0);
         assert_int_equal(memory_increase_reservation(&c, &r), 0);
