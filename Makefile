@@ -137,9 +137,16 @@ soak: $(O)/hospes
 	$(Q)CYCLES=$(CYCLES) /usr/bin/python3 -m pytest -s --no-header tests/system/test_soak.py
 
 FUZZ_TIME ?= 60
-FUZZERS := build/fuzz/mm build/fuzz/emulate
+FUZZERS := build/fuzz/mm build/fuzz/emulate build/fuzz/domains
+-include tests/fuzz/rules.mk
 fuzz: $(FUZZERS)
 	$(Q)tests/fuzz/run $(FUZZ_TIME) $(FUZZERS)
+
+# What was found once, or reaches far, again: those that have such (tests/fuzz/corpus).
+FUZZ_KEPT := $(filter $(patsubst tests/fuzz/corpus/%,build/fuzz/%,$(wildcard tests/fuzz/corpus/*)),$(FUZZERS))
+fuzz-build: $(FUZZ_KEPT)
+fuzz-replay: $(FUZZ_KEPT)
+	$(Q)tests/fuzz/run 0 $(FUZZ_KEPT)
 
 fuzz-guest: $(O)/hospes
 	$(Q)FUZZ_TIME=$(FUZZ_TIME) /usr/bin/python3 -m pytest -s --no-header tests/system/test_random.py
@@ -157,4 +164,4 @@ clean:
 	rm -rf $(O) build/tiny build/unit build/autoconf.h build/config.mk
 
 # `test` is a file, too.
-.PHONY: all bench fuzz fuzz-guest preemption test unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
+.PHONY: all bench fuzz fuzz-build fuzz-replay fuzz-guest preemption test unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig

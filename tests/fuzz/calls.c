@@ -35,8 +35,8 @@ struct shape {
     }
 #define W(i, kind)                                                                                 \
     {                                                                                              \
-        i, sizeof(unsigned long), kind                                                             \
-    }
+        i, 4, kind                                                                                 \
+    } /* one register */
 #define Q(i, kind)                                                                                 \
     {                                                                                              \
         i, 8, kind                                                                                 \

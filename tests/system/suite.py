@@ -91,6 +91,8 @@ def unit():
     if step("build of the unit tests", ["make", "-s", "-k", f"-j{CPUS}", "unit-build"]
             if has_target("unit-build") else ["make", "-s", "-k", f"-j{CPUS}", "unit"]):
         step("unit tests", ["make", "-k", "unit"], cmocka_counts)
+    if step("build of the fuzzers", ["make", "-s", f"-j{CPUS}", "fuzz-build"]):
+        step("what fuzzers have found before", ["make", "-s", "fuzz-replay"])
 
 
 def second_try(number, names):

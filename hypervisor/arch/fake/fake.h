@@ -59,6 +59,7 @@ void fake_ram_free(void);
 
 /* --- guest memory: plain host pointers, but for what the test forbids --- */
 void fake_guest_fault(uint64_t addr, size_t len); /* accesses to it fail; len 0: none fail */
+void fake_guest_allow(uint64_t addr, size_t len); /* only there, from now on */
 /* Called before every copy from or to a guest: a hostile guest changes its memory here. */
 extern void (*fake_guest_hook)(uint64_t addr, size_t len, bool to_guest);
 extern unsigned fake_guest_copies;

@@ -77,6 +77,13 @@ struct domain *fake_domain(unsigned id, unsigned vcpus)
 void (*fake_guest_hook)(uint64_t addr, size_t len, bool to_guest);
 unsigned fake_guest_copies;
 static uint64_t fault_start, fault_end;
+static uint64_t allow_start = PAGE_SIZE, allow_end = 1ULL << 47;
+
+void fake_guest_allow(uint64_t addr, size_t len)
+{
+    allow_start = addr;
+    allow_end = addr + len;
+}
 
 void fake_guest_fault(uint64_t addr, size_t len)
 {
@@ -87,7 +94,7 @@ void fake_guest_fault(uint64_t addr, size_t len)
 /* How many of the bytes are accessible. */
 static size_t accessible(uint64_t addr, size_t len)
 {
-    if (addr < PAGE_SIZE || addr >= 1ULL << 47 || len > (1ULL << 47) - addr)
+    if (addr < allow_start || addr >= allow_end || len > allow_end - addr)
         return 0;
     if (addr < fault_end && addr + len > fault_start)
         return addr >= fault_start ? 0 : fault_start - addr;

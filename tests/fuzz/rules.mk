@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+# build/fuzz/domains: the real rooms from the dispatcher on, over the fake arch (world.h).
+DOMAINS_SRCS := $(addprefix tests/fuzz/,domains.c world.c shadow.c calls.c absent.c absent_ops.c) \
+    $(foreach room,hypercall domain mem event grant sched control arch/fake arch/x86/emulate,$(wildcard hypervisor/$(room)/*.c)) \
+    $(addprefix hypervisor/kernel/,lock.c softirq.c rcu.c timer.c cpu.c console_ops.c) \
+    $(addprefix hypervisor/arch/x86/mm/,types.c validate.c update.c mmuext.c grantmap.c ptwr.c root.c walk.c m2p.c memory_ops.c) \
+    hypervisor/arch/x86/pv/descriptors.c hypervisor/arch/x86/boot/e820.c lib/rangeset.c lib/string.c
+DOMAINS_OBJS := $(patsubst %.c,build/fuzz/o/%.o,$(DOMAINS_SRCS))
+
+$(DOMAINS_OBJS): build/fuzz/o/%.o: %.c build/autoconf.h
+	@mkdir -p $(@D)
+	$(Q)clang-14 $(UNIT_CFLAGS) -Itests/fuzz -Ihypervisor/arch/x86 -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+build/fuzz/o/hypervisor/arch/x86/pv/descriptors.o: UNIT_CFLAGS += -fno-integrated-as -include tests/fuzz/no_tables.h
+
+build/fuzz/domains: $(DOMAINS_OBJS)
+	@echo "  FUZZLD $@"
+	$(Q)clang-14 $(UNIT_CFLAGS) -fsanitize=fuzzer -o $@ $^ -Wl,--defsym=__units_start=__start_units,--defsym=__units_end=__stop_units
+
+-include $(DOMAINS_OBJS:.o=.d)
