@@ -78,7 +78,7 @@ static int alloc_chunk(struct exchange *e, uint64_t i)
     if (copy_array_from_guest(e->pfn, out->extent_start, i * e->out_extents, e->out_extents))
         return -EFAULT;
     for (e->nr_out = 0; e->nr_out < e->out_extents; e->nr_out++) {
-        struct page_info *pg = heap_alloc(out->extent_order, e->memflags);
+        struct page_info *pg = heap_alloc(out->extent_order, domain_memflags(e->d, e->memflags));
 
         if (!pg)
             return -ENOMEM;

@@ -132,6 +132,7 @@ struct domain_mem {
     uint64_t max_pages;   /* limit for tot_pages */
     uint64_t outstanding; /* claimed, not yet allocated (also under the heap's lock) */
     uint64_t hyp_pages;   /* shared hypervisor pages (atomic) */
+    uint8_t addr_bits;    /* its pages lie below 2^addr_bits bytes; 0: anywhere */
     uint32_t past;        /* PAST_BIT and a number, or 0; set once */
 };
 

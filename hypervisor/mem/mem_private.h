@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Between the files of mem/. */
 #pragma once
+#include "domain/domain.h"
 #include "mem/mem.h"
 
 /* heap_alloc() for domain d (or NULL): d may use the pages that it has claimed, and finds what it
@@ -23,6 +24,14 @@ void domain_uncount_pages(struct domain *d, uint64_t n);
  * Any context in which TLBs can be flushed.
  */
 int heap_prepare(const struct domain *d, unsigned order, unsigned memflags);
+
+/* memflags for pages that are to become d's. */
+static inline unsigned domain_memflags(const struct domain *d, unsigned memflags)
+{
+    unsigned most = d->mem.addr_bits, asked = memflags >> 16;
+
+    return !most || (asked && asked <= most) ? memflags : (memflags & 0xffff) | MEMF_BITS(most);
+}
 
 /* The order of what is done in one go, without looking whether somebody else needs the CPU. */
 #define MAX_EXTENT_ORDER 9

@@ -271,7 +271,7 @@ struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsign
     if (d->dying || (!(memflags & MEMF_NO_REFCOUNT) &&
                      READ_ONCE(d->mem.tot_pages) + nr > READ_ONCE(d->mem.max_pages)))
         return NULL;
-    pg = heap_alloc_for(d, order, memflags);
+    pg = heap_alloc_for(d, order, domain_memflags(d, memflags));
     if (!pg)
         return NULL;
     /* While nobody else can have the pages. */

@@ -49,7 +49,7 @@ static int prepare_extent(struct domain *d, unsigned order, unsigned memflags)
     if (d->dying || READ_ONCE(d->mem.tot_pages) + (1ULL << order) > READ_ONCE(d->mem.max_pages))
         return -ENOMEM;
     do
-        rc = heap_prepare(d, order, memflags);
+        rc = heap_prepare(d, order, domain_memflags(d, memflags));
     while (rc == -ERESTART && !hypercall_preempt_check());
     return rc;
 }

@@ -296,6 +296,25 @@ static void test_own_pages_come_back_unscrubbed(void **state)
     give_all_back(rest);
 }
 
+/* A domain that may not have pages from everywhere, whatever it asks for. */
+static void test_limited_addresses(void **state)
+{
+    struct domain *d = fake_domain(5, 1);
+    struct page_info *pg;
+    unsigned n = 0;
+
+    (void)state;
+    d->mem.addr_bits = 22;
+    d->mem.max_pages = UINT64_MAX;
+    while ((pg = alloc_domain_pages(d, 0, n % 2 ? MEMF_BITS(23) : 0)) != NULL) {
+        assert_true(mfn_to_maddr(page_to_mfn(pg)) < 1u << 22);
+        n++;
+    }
+    assert_true(n > 0 && n < (1u << 22) / PAGE_SIZE);
+    d->dying = true;
+    assert_int_equal(relinquish_domain_pages(d), 0);
+}
+
 static void test_no_flush_with_interrupts_off(void **state)
 {
     uint64_t before = heap_free_pages();
@@ -400,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_nothing_leaks_between_domains),
         cmocka_unit_test(test_own_pages_come_back_unscrubbed),
+        cmocka_unit_test(test_limited_addresses),
         cmocka_unit_test(test_no_flush_with_interrupts_off),
         cmocka_unit_test(test_stress),
     };

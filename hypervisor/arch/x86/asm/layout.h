@@ -35,6 +35,7 @@
 #define M2P32_FIRST_ENTRY 428 /* of the L2 table of the last GB, and those above */
 #define M2P32_ENTRIES     83
 #define M2P32_MAX_FRAMES  (M2P32_ENTRIES * (0x200000UL / 4))
+#define M2P32_ADDR_BITS   37 /* of addresses in these frames, rounded down */
 
 /*
  * Selectors in the hypervisor's part of every GDT.  The ABI gives 0xe023, 0xe02b and 0xe033 to

@@ -27,6 +27,8 @@ void mm_set_width(struct domain *d, bool is_32bit)
 {
     d->arch.is_32bit = is_32bit;
     d->arch.forced_pte = is_32bit ? 0 : PTE_USER;
+    /* Frames that its machine-to-physical table has room for. */
+    d->mem.addr_bits = is_32bit && max_page > M2P32_MAX_FRAMES ? M2P32_ADDR_BITS : 0;
 }
 
 /* What is to be in CR3 for root pg. */
