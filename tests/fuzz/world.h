@@ -14,8 +14,9 @@
 
 #define WORLD_PAGES 2048
 #define SLOTS       3
-#define OWN_FRAMES  24 /* of a domain, at first: the four lowest are tables, linked to one another \
-                        */
+#define OWN_FRAMES                                                                                 \
+    24 /* of a domain, at first: the four lowest are tables, linked to one another                 \
+        */
 #define SPACE_VA 0UL
 
 /* Guests' own memory, by virtual address: where arguments and results are.  Below 4 GB. */
