@@ -24,3 +24,11 @@ build/unit/mem-threads: tests/unit/mem/test_threads.c hypervisor/mem/heap.c hype
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
 	$(Q)$(HOSTCC) -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -pthread -o $@ $(filter %.c,$^) -lcmocka
+
+# A host of 4 TB.
+UNIT_TESTS += build/unit/mem-large
+build/unit/mem-large: tests/unit/mem/test_large.c $(addprefix hypervisor/mem/,heap.c page.c xalloc.c) hypervisor/kernel/lock.c \
+                      $(FAKE_SRCS) $(wildcard hypervisor/mem/*.h) build/autoconf.h
+	@mkdir -p $(@D)
+	@echo "  HOSTCC $@"
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka

@@ -255,6 +255,38 @@ static void test_fair_between_cpus(void **state)
     }
 }
 
+/* 512 vcpus of one guest on 64 CPUs, and one of another's, which has its share all the same. */
+static void test_512_vcpus(void **state)
+{
+    struct domain *large, *small;
+    uint64_t least = UINT64_MAX, most = 0;
+
+    (void)state;
+    ground_init(64);
+    large = ground_domain(1, 512);
+    small = ground_domain(2, 1);
+    assert_int_equal(domain_unpause_by_tools(large), 0);
+    assert_int_equal(domain_unpause_by_tools(small), 0);
+    ground_pass(SECONDS(4));
+    for (unsigned i = 0; i < 512; i++) {
+        least = min(least, ran(large->vcpu[i]));
+        most = max(most, ran(large->vcpu[i]));
+    }
+    /* 64 * 4 s / 512 is 500 ms; who shares a CPU with the other guest has half of that. */
+    assert_true(least > MILLISECS(200));
+    assert_true(most < MILLISECS(700));
+    assert_true(ran(small->vcpu[0]) > MILLISECS(1500));
+    ground_check();
+    vcpu_pause_nosync(large->vcpu[511]);
+    fake_softirqs_all();
+    least = ran(large->vcpu[511]);
+    ground_pass(MILLISECS(500));
+    assert_int_equal(ran(large->vcpu[511]), least);
+    ground_destroy(large);
+    ground_destroy(small);
+    ground_check();
+}
+
 static void test_cpu_down_and_up(void **state)
 {
     struct domain *d;
@@ -548,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_fair),
         cmocka_unit_test(test_weight),
         cmocka_unit_test(test_fair_between_cpus),
+        cmocka_unit_test(test_512_vcpus),
         cmocka_unit_test(test_cpu_down_and_up),
         cmocka_unit_test(test_sleepers),
         cmocka_unit_test(test_yield),
