@@ -37,7 +37,7 @@ WARN       := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes
 OPTIMIZE   := $(if $(CONFIG_OPTIMIZE_SIZE),-Os,-O2)
 # Indirect branches go through thunks that a guest cannot have trained (cpu/retpoline.S).
 RETPOLINE  := $(if $(findstring clang,$(CC)),-mretpoline-external-thunk -mretpoline,-mindirect-branch=thunk-extern -mindirect-branch-register)
-HYP_CFLAGS := -std=gnu11 $(OPTIMIZE) -g -ffreestanding -fno-builtin-printf -fno-strict-aliasing -fno-common -fPIC \
+HYP_CFLAGS := -std=gnu11 $(OPTIMIZE) -gdwarf-4 -ffreestanding -fno-builtin-printf -fno-strict-aliasing -fno-common -fPIC \
               -fvisibility=hidden -fno-stack-protector -fno-asynchronous-unwind-tables -fno-jump-tables \
               -fno-omit-frame-pointer -mno-red-zone -mno-sse -mno-mmx -mno-80387 -msoft-float -mgeneral-regs-only $(RETPOLINE) \
               -include $(O)/autoconf.h -include lib/hidden.h $(WARN) $(DEFS) $(COMMON_INC) -Ihypervisor/arch/$(ARCH) -I$(O) $(EXTRA_CFLAGS)

@@ -5,6 +5,7 @@ room = $(eval SRCS_OUT := $(if $($(1)),$(SRCS_OUT),$(filter-out $(3),$(SRCS_OUT)
 
 $(call room,CONFIG_VGA,hypervisor/arch/x86/boot/vga.c,hypervisor/absent/vga.c)
 $(call room,CONFIG_EFI,hypervisor/arch/x86/boot/efi.c,hypervisor/absent/efi.c)
+$(call room,CONFIG_LINE_NUMBERS,hypervisor/kernel/lines.c,hypervisor/absent/lines.c)
 $(call room,CONFIG_DEBUG_KEYS,hypervisor/kernel/keyhandler.c,)
 $(call room,CONFIG_PAYLOAD_XZ,hypervisor/boot/unpack_xz.c,hypervisor/absent/unpack_xz.c)
 $(call room,CONFIG_PAYLOAD_GZIP,hypervisor/boot/unpack_gzip.c,hypervisor/absent/unpack_gzip.c)

@@ -63,6 +63,12 @@ static void reboot(unsigned char key)
     arch_machine_end(MACHINE_REBOOT);
 }
 
+static void crash(unsigned char key)
+{
+    (void)key;
+    __builtin_trap();
+}
+
 static void dump_vcpu_line(const struct vcpu *v)
 {
     printk("  v%u: CPU %u%s%s, pause flags %#lx count %d, runstate %d, upcall pending %d mask %d\n",
@@ -167,6 +173,7 @@ void keyhandler_init(void)
     keyhandler_register('h', show_help, "this list");
     keyhandler_register('*', run_all, "all that only show something");
     keyhandler_register('R', reboot, "reboot the machine");
+    keyhandler_register('C', crash, "crash: a fault in the hypervisor, which panics");
     keyhandler_register('q', dump_domains, "domains and vcpus");
     keyhandler_register('L', count_holdings, "pages, event ports and grant handles in use");
     keyhandler_register('d', dump_cpus, "registers of what the CPUs run");

@@ -21,26 +21,16 @@ static unsigned panic_cpu;     /* CPU + 1 that panicked first */
 static unsigned cpus_reported; /* CPUs that showed what they did */
 static bool report_busy;       /* one reports at a time */
 
-/* A return address may lie behind the end of a function whose last instruction is the call. */
-static void print_address(unsigned long pc, bool is_return)
-{
-    unsigned long offset, size;
-    char name[96];
-
-    if (symbol_lookup(pc - is_return, &offset, &size, name, sizeof(name)))
-        printk(KERN_ERR "  %#018lx %s+%#lx/%#lx\n", pc, name, offset + is_return, size);
-    else
-        printk(KERN_ERR "  %#018lx\n", pc);
-}
-
 void dump_backtrace(const struct cpu_user_regs *regs)
 {
     unsigned long pc[MAX_FRAMES];
+    char what[160];
     unsigned n = arch_backtrace(regs, pc, MAX_FRAMES);
 
     printk(KERN_ERR "Backtrace:\n");
     for (unsigned i = 0; i < n; i++)
-        print_address(pc[i], i || !regs);
+        printk(KERN_ERR "  %#018lx %s\n", pc[i],
+               symbol_describe(pc[i], i || !regs, what, sizeof(what)));
 }
 
 static void report(const struct cpu_user_regs *regs)

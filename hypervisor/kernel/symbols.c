@@ -33,3 +33,21 @@ const char *symbol_lookup(unsigned long addr, unsigned long *offset, unsigned lo
     strlcpy(buf, symbol_strings + symbol_names[lo], buflen);
     return buf;
 }
+
+/* A return address may lie behind the end of a function whose last instruction is the call. */
+const char *symbol_describe(unsigned long addr, bool is_return, char *buf, size_t buflen)
+{
+    unsigned long offset, size;
+    unsigned line;
+    char name[96];
+    const char *file;
+    size_t len = 0;
+
+    buf[0] = 0;
+    if (symbol_lookup(addr - is_return, &offset, &size, name, sizeof(name)))
+        len = snprintf(buf, buflen, "%s+%#lx/%#lx", name, offset + is_return, size);
+    file = line_lookup(addr - is_return, &line);
+    if (file && len < buflen)
+        snprintf(buf + len, buflen - len, " (%s:%u)", file, line);
+    return buf;
+}

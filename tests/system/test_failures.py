@@ -3,11 +3,12 @@
 a halt with `noreboot`, a restart without."""
 import os
 import re
+import subprocess
 
 import pytest
 
 from conftest import LOGS
-from machine import Machine, build
+from machine import Died, Machine, build, hypervisor_image
 
 pytestmark = pytest.mark.hospes_only
 VMLINUZ = os.path.join(build.OUT, "vmlinuz")
@@ -22,6 +23,47 @@ def dies(name, expected, **options):
         qemu.settle(2)
         assert qemu.alive() == ("noreboot" in append)
         return found.group(0)
+
+
+def described(line):
+    """A line of a panic that describes an address: (address, function, file, line number)."""
+    found = re.search(r"(?:0x|:)([0-9a-f]{16}) ([\w.]+)\+\w+/\w+ \((\S+):(\d+)\)", line)
+    return (int(found[1], 16), found[2], found[3], int(found[4])) if found else None
+
+
+def by_debug_information(address):
+    """What addr2line knows of an address: (file, line number) of it and of those it is inlined in."""
+    out = subprocess.run(["addr2line", "-ie", hypervisor_image() + "-syms", hex(address)], check=True,
+                         capture_output=True, text=True).stdout
+    return re.findall(r"^(\S+):(\d+)", out, re.M)
+
+
+def test_fault_names_lines(built):
+    """A fault of the hypervisor's own shows where it was and who called, by function, file and
+    line, as the debug information has it."""
+    with Machine(append="noreboot", log=os.path.join(LOGS, "failure.fault.log")) as qemu:
+        qemu.wait_for(r"dom0: \[[0-9.]+\] kernel ", 180)
+        qemu.qemu.send("\x01\x01\x01C")
+        with pytest.raises(Died, match="Panic on CPU [0-9]+: [^\n]*vector 6,"):
+            qemu.wait_for("dom0: lives", 60)
+        lines = [line for line in qemu.hypervisor_log if "ffff82d0" in line]
+    rips = [found for found in map(described, lines) if found and found[1] == "crash"]
+    source = contents(os.path.join(build.TOP, "hypervisor/kernel/keyhandler.c")).decode()
+    trap = source[:source.index("__builtin_trap")].count("\n") + 1
+    assert len(rips) == 2, "the register dump and the backtrace do not name the fault"
+    assert all(found[2:] == ("kernel/keyhandler.c", trap) for found in rips), rips
+    backtrace = [line for line in lines if re.search(r"\(XEN\)   0x", line)]
+    assert len(backtrace) > 2
+    for line in backtrace:
+        found = described(line)
+        assert found, f"no line: {line}"
+        # The fault's own address, and those where the other CPUs were stopped, are exact; the
+        # others are return addresses.
+        known = by_debug_information(found[0]) + by_debug_information(found[0] - 1)
+        assert any(file.endswith("/" + found[2]) for file, _ in known), f"{line}: not {known}"
+        # What is inlined has several lines.
+        if len(known) == 2:
+            assert str(found[3]) in [number for _, number in known], f"{line}: not {known}"
 
 
 def file_with(name, data):

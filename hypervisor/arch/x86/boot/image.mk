@@ -2,8 +2,8 @@
 # From objects to something a loader starts.
 #   hospes-syms   the 64-bit link with symbols and debug information (for gdb)
 #   hospes        a 32-bit ELF around its bytes, for qemu -kernel and GRUB; hospes.gz the same, packed
-# The table of function names inside comes from the link before: link, nm, link again.  The table
-# lies behind all code, so that its size moves no function.
+# The tables of function names and of line numbers inside come from the link before: link, read it,
+# link again.  They lie behind all code, so that their size moves no function.
 BOOT_DIR := hypervisor/arch/$(ARCH)/boot
 LD       ?= ld
 NM       ?= nm
@@ -31,9 +31,10 @@ $(O)/hospes.lds: $(BOOT_DIR)/hospes.lds.in hypervisor/arch/$(ARCH)/asm/layout.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) -E -P -x assembler-with-cpp -D__ASSEMBLY__ -Ihypervisor/arch/$(ARCH) -o $@ $<
 
-$(O)/symbols0.S:
+$(O)/symbols0.S: tools/gensyms.py tools/genlines.py
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) tools/gensyms.py < /dev/null > $@
+	$(Q)$(PYTHON) tools/genlines.py >> $@
 
 $(O)/symbols%.o: $(O)/symbols%.S
 	$(Q)$(CC) -c -o $@ $<
@@ -42,8 +43,9 @@ $(O)/hospes.pass1: $(LINK_OBJS) $(O)/hospes.lds $(O)/symbols0.o
 	@echo "  LD   $@"
 	$(Q)$(LD) $(LDFLAGS_HYP) -T $(O)/hospes.lds -o $@ $(LINK_OBJS) $(O)/symbols0.o
 
-$(O)/symbols1.S: $(O)/hospes.pass1 tools/gensyms.py
+$(O)/symbols1.S: $(O)/hospes.pass1 tools/gensyms.py tools/genlines.py
 	$(Q)$(if $(CONFIG_SYMBOLS),$(NM) -n $<,true) | $(PYTHON) tools/gensyms.py > $@
+	$(Q)$(PYTHON) tools/genlines.py $(if $(CONFIG_LINE_NUMBERS),$<) >> $@
 
 $(O)/hospes-syms: $(O)/hospes.pass1 $(O)/symbols1.o
 	@echo "  LD   $@"

@@ -2,12 +2,17 @@
 /* Registers and stack of the hypervisor itself, for panics. */
 #include "arch/api/arch_cpu.h"
 #include "kernel/console.h"
+#include "kernel/symbols.h"
 #include "lib/types.h"
 
 static void dump_frame(const struct cpu_user_regs *r)
 {
-    printk(KERN_ERR "RIP %04x:%016lx RSP %04x:%016lx RFLAGS %08lx\n", (unsigned)r->cs,
-           (unsigned long)r->rip, (unsigned)r->ss, (unsigned long)r->rsp, (unsigned long)r->rflags);
+    char what[160];
+
+    printk(KERN_ERR "RIP %04x:%016lx %s\n", (unsigned)r->cs, (unsigned long)r->rip,
+           symbol_describe(r->cs & 3 ? 0 : r->rip, false, what, sizeof(what)));
+    printk(KERN_ERR "RSP %04x:%016lx RFLAGS %08lx\n", (unsigned)r->ss, (unsigned long)r->rsp,
+           (unsigned long)r->rflags);
     printk(KERN_ERR "rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", (unsigned long)r->rax,
            (unsigned long)r->rbx, (unsigned long)r->rcx, (unsigned long)r->rdx);
     printk(KERN_ERR "rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", (unsigned long)r->rsi,
