@@ -22,23 +22,13 @@ struct exchange {
     const struct xen_memory_exchange *x;
     unsigned memflags;
     unsigned in_extents, out_extents; /* of a chunk */
-    uint32_t stolen;                  /* frames, linked by page_info.next; `type` keeps their pfn */
+    unsigned nr_stolen;               /* pages taken from the domain */
     unsigned nr_out;                  /* new extents allocated */
+    struct page_info *stolen[CHUNK_PAGES];
+    uint64_t stolen_pfn[CHUNK_PAGES]; /* what the guest called them */
     xen_pfn_t pfn[CHUNK_PAGES];       /* what the guest will call the first page of each */
     xen_pfn_t out[CHUNK_PAGES];
 };
-
-static struct page_info *pop_stolen(struct exchange *e)
-{
-    struct page_info *pg = NULL;
-
-    if (e->stolen) {
-        pg = mfn_to_page(_mfn(e->stolen));
-        e->stolen = pg->next;
-        pg->next = 0;
-    }
-    return pg;
-}
 
 /* Takes the pages of chunk i from the domain. */
 static int steal_chunk(struct exchange *e, uint64_t i)
@@ -63,9 +53,8 @@ static int steal_chunk(struct exchange *e, uint64_t i)
             ret = steal_page(e->d, pg, MEMF_NO_REFCOUNT);
             if (ret)
                 return ret;
-            pg->type = pfn;
-            pg->next = e->stolen;
-            e->stolen = mfn_x(mfn);
+            e->stolen[e->nr_stolen] = pg;
+            e->stolen_pfn[e->nr_stolen++] = pfn;
         }
     }
     return 0;
@@ -87,18 +76,25 @@ static int alloc_chunk(struct exchange *e, uint64_t i)
     return 0;
 }
 
-/* Nothing has happened: the new pages go, the old ones come back. */
+/*
+ * Nothing has happened: the new pages go, the old ones come back.  They come as pages without a
+ * type, which may get any without a flush (arch_page_assigned()): so CPUs that could still write
+ * them by old translations are flushed here.  The last stolen was stamped last.
+ */
 static void undo_chunk(struct exchange *e)
 {
-    struct page_info *pg;
+    cpumask_t mask = cpu_online_map;
 
     while (e->nr_out)
         heap_free(mfn_to_page(_mfn(e->out[--e->nr_out])), e->x->out.extent_order);
-    while ((pg = pop_stolen(e)) != NULL) {
-        uint64_t pfn = pg->type;
+    if (e->nr_stolen) {
+        tlb_filter(&mask, e->stolen[e->nr_stolen - 1]->tlb_stamp);
+        flush_tlb_mask(&mask);
+    }
+    while (e->nr_stolen) {
+        struct page_info *pg = e->stolen[--e->nr_stolen];
 
-        pg->type = 0;
-        m2p_set(page_to_mfn(pg), pfn);
+        m2p_set(page_to_mfn(pg), e->stolen_pfn[e->nr_stolen]);
         if (assign_pages(e->d, pg, 0, MEMF_NO_REFCOUNT)) {
             m2p_set(page_to_mfn(pg), M2P_INVALID);
             heap_free(pg, 0);
@@ -114,10 +110,8 @@ static int commit_chunk(struct exchange *e, uint64_t i)
     struct page_info *pg;
     int ret = 0;
 
-    while ((pg = pop_stolen(e)) != NULL) {
-        pg->type = 0;
-        heap_free(pg, 0);
-    }
+    while (e->nr_stolen)
+        heap_free(e->stolen[--e->nr_stolen], 0);
     for (unsigned k = 0; k < e->nr_out; k++) {
         pg = mfn_to_page(_mfn(e->out[k]));
         for (uint64_t j = 0; j < nr; j++)
