@@ -5,11 +5,12 @@ DOMAINS_SRCS := $(addprefix tests/fuzz/,domains.c world.c shadow.c calls.c absen
     $(addprefix hypervisor/kernel/,lock.c softirq.c rcu.c timer.c cpu.c console_ops.c) \
     $(addprefix hypervisor/arch/x86/mm/,types.c validate.c update.c mmuext.c grantmap.c ptwr.c root.c walk.c m2p.c memory_ops.c) \
     hypervisor/arch/x86/pv/descriptors.c hypervisor/arch/x86/boot/e820.c lib/rangeset.c lib/string.c
+# Comparisons are not traced: scans of tables would take all the time, and calls.c knows what they ask for.
 DOMAINS_OBJS := $(patsubst %.c,build/fuzz/o/%.o,$(DOMAINS_SRCS))
 
 $(DOMAINS_OBJS): build/fuzz/o/%.o: %.c build/autoconf.h
 	@mkdir -p $(@D)
-	$(Q)clang-14 $(UNIT_CFLAGS) -Itests/fuzz -Ihypervisor/arch/x86 -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	$(Q)clang-14 $(UNIT_CFLAGS) -DMM_CHECK_EVERY=1 -Itests/fuzz -Ihypervisor/arch/x86 $(if $(filter hypervisor/%,$<),-fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp) -O2 -MMD -MP -c -o $@ $<
 
 build/fuzz/o/hypervisor/arch/x86/pv/descriptors.o: UNIT_CFLAGS += -fno-integrated-as -include tests/fuzz/no_tables.h
 
