@@ -52,7 +52,8 @@ int map_vcpu_info(struct vcpu *v, uint64_t gfn, unsigned offset)
         memset(info, 0, sizeof(*info));
         info->evtchn_upcall_mask = 1;
     } else
-        memcpy(info, v->info, sizeof(*info));
+        memmove(info, v->info,
+                sizeof(*info)); /* it may lie in the shared info, beside the old one */
     v->info_page = pg;
     /* Events that are sent meanwhile mark one or the other; below, all is signalled anew. */
     __atomic_store_n(&v->info, info, __ATOMIC_SEQ_CST);

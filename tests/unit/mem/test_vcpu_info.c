@@ -104,11 +104,29 @@ static void test_moves(void **state)
     assert_int_equal(map_vcpu_info(d->vcpu[1], gfn, 0), -EINVAL);
 }
 
+/* The shared info's own page will do, even where the old place is (found by fuzzing). */
+static void test_overlap(void **state)
+{
+    struct domain *other = fake_domain(2, 1);
+    struct vcpu *v = other->vcpu[0];
+
+    (void)state;
+    v->info = vcpu_default_info(v);
+    share_hyp_page(other->shared_info_page, other, true);
+    fake_run_on(0, v);
+    v->info->arch.cr2 = 0x1234;
+    assert_int_equal(map_vcpu_info(v, mfn_x(page_to_mfn(other->shared_info_page)), 32), 0);
+    assert_int_equal(v->info->arch.cr2, 0x1234);
+    unmap_vcpu_info(v);
+    assert_int_equal(type_refs, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_overlap),
     };
 
     return cmocka_run_group_tests_name("mem/vcpu_info", tests, setup, NULL);
