@@ -19,6 +19,7 @@
 #define MOST_STEPS   64
 #define MOST_REPEATS 32 /* of a call that gives way */
 #define CALL_RIP     0x1000
+#define WRITE_FAULT  7 /* error code: by a user, a write, to a page that is present */
 
 struct input {
     const uint8_t *at, *end;
@@ -61,6 +62,14 @@ static uint64_t some_frame(struct input *in)
     if (n < 248)
         return mfn_x(page_to_mfn(players[n % SLOTS].d->shared_info_page));
     return FAKE_FIRST_MFN + below(in, WORLD_PAGES);
+}
+
+/* A table of the player's that is one from the start, mostly. */
+static uint64_t some_table(struct input *in)
+{
+    unsigned n = byte(in);
+
+    return n < 160 ? in->player->frames[n % in->player->tables] : some_frame(in);
 }
 
 static uint64_t some_entry(struct input *in)
@@ -131,7 +140,7 @@ static uint64_t source_value(struct source *s, enum kind kind)
     case K_PTE:
         return some_entry(in);
     case K_ENTRY:
-        return some_frame(in) << PAGE_SHIFT | some_index(in) * 8 |
+        return some_table(in) << PAGE_SHIFT | some_index(in) * 8 |
                (below(in, 8) ? 0 : below(in, 8));
     case K_MADDR:
         return some_frame(in) << PAGE_SHIFT | below(in, 512) * 8;
@@ -238,26 +247,57 @@ static void scribble(struct input *in)
     put_page_and_type(pg);
 }
 
+/* Mostly a frame of its own, to another, for access. */
 static void grant(struct input *in)
 {
+    static const uint16_t kinds[] = {
+        GTF_permit_access,   GTF_permit_access, GTF_permit_access | GTF_readonly,
+        GTF_accept_transfer, GTF_transitive,    GTF_permit_access | GTF_sub_page};
     struct grant_table *t = in->player->d->grant;
-    unsigned ref = below(in, 12);
-    grant_entry_v1_t *e;
+    unsigned ref = below(in, 12), kind = byte(in);
+    uint64_t frame = kind & 3 ? in->player->frames[4 + below(in, OWN_FRAMES - 4)] : some_frame(in);
+    domid_t to = kind & 4 ? below(in, SLOTS) : some_domain(in);
+    uint16_t flags = kind & 8 ? kinds[kind / 16 % ARRAY_SIZE(kinds)] : below(in, 1024);
 
     if (!t || !t->nr_frames)
         return;
     if (t->version == 2) {
-        union grant_entry_v2 *e2 = (union grant_entry_v2 *)t->shared[0] + ref;
+        union grant_entry_v2 *e = (union grant_entry_v2 *)t->shared[0] + ref;
 
-        e2->full_page.frame = some_frame(in);
-        e2->hdr.domid = some_domain(in);
-        e2->hdr.flags = below(in, 2) ? GTF_permit_access : below(in, 1024);
-        return;
+        e->full_page.frame = frame;
+        e->hdr.domid = to;
+        e->hdr.flags = flags;
+    } else {
+        grant_entry_v1_t *e = (grant_entry_v1_t *)t->shared[0] + ref;
+
+        e->frame = frame;
+        e->domid = to;
+        e->flags = flags;
     }
-    e = (grant_entry_v1_t *)t->shared[0] + ref;
-    e->frame = some_frame(in);
-    e->domid = some_domain(in);
-    e->flags = below(in, 2) ? GTF_permit_access : below(in, 1024);
+}
+
+/* The guest's kernel writes to what is perhaps a table, by some instruction, and faults. */
+static void write_table(struct input *in, struct vcpu *v)
+{
+    static const uint8_t insns[][8] = {
+        {0x48, 0x89, 0x07},                   /* mov %rax,(%rdi) */
+        {0x89, 0x07},                         /* mov %eax,(%rdi) */
+        {0xf0, 0x48, 0x0f, 0xb1, 0x17},       /* lock cmpxchg %rdx,(%rdi) */
+        {0x48, 0x87, 0x07},                   /* xchg %rax,(%rdi) */
+        {0xf0, 0x48, 0x0f, 0xba, 0x37, 0x06}, /* lock btr $6,(%rdi) */
+        {0x48, 0x21, 0x07},                   /* and %rax,(%rdi) */
+        {0x48, 0xab},                         /* stos */
+    };
+    struct cpu_user_regs regs = {.rip = GUEST_MEMORY + GUEST_BYTES - sizeof(insns[0]),
+                                 .cs = FLAT_KERNEL_CS,
+                                 .ss = FLAT_KERNEL_SS,
+                                 .error_code = WRITE_FAULT};
+
+    memcpy((void *)regs.rip, insns[below(in, ARRAY_SIZE(insns))], sizeof(insns[0]));
+    regs.rdi = SPACE_VA + below(in, OWN_FRAMES) * PAGE_SIZE + some_index(in) * 8;
+    regs.rax = some_entry(in);
+    regs.rdx = some_entry(in);
+    mm_try_ptwr_fault(v, regs.rdi, &regs);
 }
 
 static void step(struct input *in)
@@ -278,9 +318,11 @@ static void step(struct input *in)
         return scribble(in);
     if (what < 64)
         return grant(in);
+    if (what < 72)
+        return write_table(in, v);
     in->source.narrow = is_32bit(v->domain);
     in->source.may_ruin = true;
-    make_call(&in->source, &c, what < 80);
+    make_call(&in->source, &c, what < 88);
     if (c.nr == __HYPERVISOR_sched_op && c.args[0] == SCHEDOP_shutdown)
         return; /* it would be over */
     call(v, &c);

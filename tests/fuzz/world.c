@@ -137,8 +137,8 @@ static void make_space(struct player *p)
 
     for (unsigned i = 0; i + 1 < levels; i++)
         table(p->frames[i])[0] = LINK(p->frames[i + 1], is_32bit(p->d) && !i ? 0 : rights);
-    for (unsigned i = levels; i < OWN_FRAMES; i++)
-        l1[i] = LINK(p->frames[i], rights);
+    for (unsigned i = 0; i < OWN_FRAMES; i++)
+        l1[i] = LINK(p->frames[i], i < levels ? rights & ~PTE_RW : rights);
     for (unsigned i = 0; i < p->d->max_vcpus; i++)
         if (mm_set_root(p->d->vcpu[i], _mfn(p->frames[0]), false))
             complain("domain %u has no root", p->d->id);
@@ -177,6 +177,7 @@ static void create(unsigned slot)
         clear_bit(VPF_down, &v->pause_flags);
         v->info->evtchn_upcall_mask = 0;
     }
+    set_bit(VMASST_TYPE_writable_pagetables, &d->vm_assist);
     d->creation_finished = true;
     domain_unpause_by_tools(d);
 }
