@@ -66,11 +66,12 @@ long domctl_createdomain(struct call *c, struct xen_domctl *op)
     int err, id;
 
     (void)c;
-    if (cfg->flags & (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap))
-        return -EOPNOTSUPP; /* until there is a room for them */
-    if (cfg->flags & ~(uint32_t)(XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off |
-                                 XEN_DOMCTL_CDF_xs_domain) ||
-        cfg->iommu_opts || cfg->vmtrace_size || cfg->cpupool_id || cfg->arch.emulation_flags ||
+    if (cfg->flags &
+            ~(uint32_t)(XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_oos_off |
+                        XEN_DOMCTL_CDF_xs_domain | XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap) ||
+        cfg->iommu_opts || cfg->vmtrace_size || cfg->cpupool_id ||
+        (!(cfg->flags & XEN_DOMCTL_CDF_hvm) &&
+         (cfg->arch.emulation_flags || (cfg->flags & XEN_DOMCTL_CDF_hap))) ||
         (cfg->arch.misc_flags & ~(uint32_t)XEN_X86_MSR_RELAXED))
         return -EINVAL;
     id = pick_domid(op->domain);
@@ -189,14 +190,6 @@ long domctl_subscribe(struct call *c, struct xen_domctl *op)
 long domctl_set_virq_handler(struct call *c, struct xen_domctl *op)
 {
     return set_global_virq_handler(c->d, op->u.set_virq_handler.virq);
-}
-
-/* What asks for the state of a hardware-virtualised domain. */
-long domctl_hvm_only(struct call *c, struct xen_domctl *op)
-{
-    (void)c;
-    (void)op;
-    return -EINVAL;
 }
 
 /* Log-dirty mode and shadow tables are not there yet; stock tools shrug at OFF's answer. */

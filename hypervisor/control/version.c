@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* xen_version: what the hypervisor says of itself. */
+#include "arch/api/arch_host.h"
 #include "boot/cmdline.h"
 #include "domain/domain.h"
 #include "hypercall/guest_access.h"
@@ -43,6 +44,10 @@ long version_capabilities(struct call *c, xen_capabilities_info_t *arg)
 {
     (void)c;
     strlcpy(*arg, "xen-3.0-x86_64 xen-3.0-x86_32p ", sizeof(*arg));
+    if (arch_has_hvm())
+        strlcpy(*arg,
+                "xen-3.0-x86_64 xen-3.0-x86_32p hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ",
+                sizeof(*arg));
     return 0;
 }
 
@@ -73,7 +78,9 @@ long version_get_features(struct call *c, struct xen_feature_info *arg)
         if (d->is_privileged || (d->vm_assist & BIT(VMASST_TYPE_pae_extended_cr3)))
             arg->submap |= BIT(XENFEAT_pae_pgdir_above_4gb);
     } else
-        arg->submap |= BIT(XENFEAT_not_direct_mapped);
+        arg->submap |= BIT(XENFEAT_not_direct_mapped) | BIT(XENFEAT_auto_translated_physmap) |
+                       BIT(XENFEAT_writable_page_tables) | BIT(XENFEAT_hvm_callback_vector) |
+                       BIT(XENFEAT_hvm_safe_pvclock);
     return 0;
 }
 

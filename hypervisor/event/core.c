@@ -53,7 +53,11 @@ bool vcpu_event_pending(const struct vcpu *v)
 {
     const struct vcpu_info *info = READ_ONCE(v->info);
 
-    return info && READ_ONCE(info->evtchn_upcall_pending) && !READ_ONCE(info->evtchn_upcall_mask);
+    if (!info || !READ_ONCE(info->evtchn_upcall_pending))
+        return false;
+    /* A guest with an interrupt controller masks its upcall there. */
+    return unlikely(v->domain->is_hvm) ? arch_vcpu_interruptible(v)
+                                       : !READ_ONCE(info->evtchn_upcall_mask);
 }
 
 /* Wakes the vcpus that wait for port in SCHEDOP_poll. */

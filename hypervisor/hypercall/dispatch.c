@@ -407,6 +407,17 @@ void hypercall_dispatch(struct cpu_user_regs *regs)
     regs->rax = ret;
 }
 
+bool hypercall_issue(struct cpu_user_regs *regs)
+{
+    uint64_t rip = regs->rip;
+
+    hypercall_dispatch(regs);
+    if (likely(regs->rip == rip))
+        return false;
+    regs->rip = rip;
+    return true;
+}
+
 static const char *args32_of(unsigned long nr)
 {
     return nr < ARRAY_SIZE(calls) ? calls[index_nospec(nr, ARRAY_SIZE(calls))].args32 ?: "" : "";

@@ -43,6 +43,8 @@ long hypercall_continue(unsigned nr, unsigned nargs, const unsigned long *args);
 
 /* From the entry code: number in rax, arguments in rdi rsi rdx r10 r8 r9. */
 void hypercall_dispatch(struct cpu_user_regs *regs);
+/* The same where rip is still at the instruction; true: it is to be issued again, from there. */
+bool hypercall_issue(struct cpu_user_regs *regs);
 /* The same for int $0x82 of a 32-bit guest. */
 void hypercall_dispatch32(struct cpu_user_regs *regs);
 /* One hypercall by number; used by dispatch and multicall. */

@@ -10,6 +10,7 @@
  */
 #include "mem/mem_private.h"
 #include "arch/api/arch_mm.h"
+#include "arch/api/arch_p2m.h"
 #include "domain/domain.h"
 #include "hypercall/compat.h"
 #include "hypercall/handlers.h"
@@ -141,6 +142,46 @@ static bool populate_extent(struct domain *d, const struct xen_memory_reservatio
     return add_extent(d, r, i, memflags, pfn);
 }
 
+/* In a physical address space of the guest's: where it says, and nowhere else is it told. */
+static bool populate_gfns(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                          unsigned memflags)
+{
+    struct page_info *pg;
+    xen_pfn_t gfn;
+
+    if ((r->mem_flags & XENMEMF_populate_on_demand) || r->extent_order > MAX_EXTENT_ORDER ||
+        copy_elem_from_guest(&gfn, r->extent_start, i))
+        return false;
+    pg = alloc_domain_pages(d, r->extent_order, memflags);
+    if (!pg)
+        return false;
+    if (p2m_map(d, _gfn(gfn), pg, r->extent_order)) {
+        take_back(d, pg, r->extent_order);
+        return false;
+    }
+    return true;
+}
+
+static bool decrease_gfns(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                          unsigned memflags)
+{
+    xen_pfn_t gfn;
+
+    (void)memflags;
+    if (copy_elem_from_guest(&gfn, r->extent_start, i >> pieces(r)))
+        return false;
+    gfn += (i & ((1ULL << pieces(r)) - 1)) << (r->extent_order - pieces(r));
+    for (uint64_t n = 0; n < 1ULL << (r->extent_order - pieces(r)); n++) {
+        struct page_info *pg = p2m_unmap(d, _gfn(gfn + n));
+
+        if (!pg)
+            return false;
+        put_page_alloc(pg);
+        put_page(pg);
+    }
+    return true;
+}
+
 static bool decrease_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
                             unsigned memflags)
 {
@@ -177,12 +218,12 @@ long memory_increase_reservation(struct call *c, struct xen_memory_reservation *
 
 long memory_decrease_reservation(struct call *c, struct xen_memory_reservation *r)
 {
-    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, decrease_extent, pieces(r));
+    return for_each_extent(c, r, c->d->is_hvm ? decrease_gfns : decrease_extent, pieces(r));
 }
 
 long memory_populate_physmap(struct call *c, struct xen_memory_reservation *r)
 {
-    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, populate_extent, 0);
+    return for_each_extent(c, r, c->d->is_hvm ? populate_gfns : populate_extent, 0);
 }
 
 long memory_current_reservation(struct call *c, struct xen_memory_domain *arg)

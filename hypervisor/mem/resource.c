@@ -7,6 +7,7 @@
  * about in the physical address space of guests that have one, which PV guests do not.
  */
 #include "mem/mem_private.h"
+#include "arch/api/arch_p2m.h"
 #include "domain/domain.h"
 #include "grant/grant.h"
 #include "hypercall/compat.h"
@@ -71,10 +72,65 @@ long memory_acquire_resource(struct call *c, struct xen_mem_acquire_resource *r)
     return 0;
 }
 
+/* Takes the page at gfn away, if there is one: back to the heap, unless it is the hypervisor's. */
+static void vacate(struct domain *d, gfn_t gfn)
+{
+    struct page_info *pg = p2m_unmap(d, gfn);
+
+    if (!pg)
+        return;
+    put_page_alloc(pg);
+    put_page(pg);
+}
+
+/* What a guest may have put into its address space, with a reference; NULL: there is no such. */
+static struct page_info *space_page(struct domain *d, unsigned space, uint64_t idx, int *err)
+{
+    struct page_info *pg;
+    mfn_t mfn;
+
+    *err = -EINVAL;
+    switch (space) {
+    case XENMAPSPACE_shared_info:
+        if (idx)
+            return NULL;
+        pg = d->shared_info_page;
+        break;
+    case XENMAPSPACE_grant_table:
+        *err = grant_table_frame(d,
+                                 idx & XENMAPIDX_grant_table_status
+                                     ? XENMEM_resource_grant_table_id_status
+                                     : XENMEM_resource_grant_table_id_shared,
+                                 idx & ~(uint64_t)XENMAPIDX_grant_table_status, &mfn);
+        if (*err)
+            return NULL;
+        pg = mfn_to_page(mfn);
+        break;
+    case XENMAPSPACE_gmfn:
+        pg = p2m_unmap(d, _gfn(idx));
+        return pg;
+    default:
+        *err = -ENOSYS;
+        return NULL;
+    }
+    *err = -EINVAL;
+    return get_page(pg, d) ? pg : NULL;
+}
+
 long memory_add_to_physmap(struct call *c, struct xen_add_to_physmap *arg)
 {
-    (void)c, (void)arg;
-    return -EACCES;
+    struct page_info *pg;
+    int err;
+
+    if (!c->d->is_hvm)
+        return -EACCES;
+    pg = space_page(c->d, arg->space, arg->idx, &err);
+    if (!pg)
+        return err;
+    vacate(c->d, _gfn(arg->gpfn));
+    err = p2m_map(c->d, _gfn(arg->gpfn), pg, 0);
+    put_page(pg);
+    return err;
 }
 
 long memory_add_to_physmap_batch(struct call *c, struct xen_add_to_physmap_batch *arg)
@@ -96,7 +152,8 @@ long memory_add_to_physmap_batch(struct call *c, struct xen_add_to_physmap_batch
 
 long memory_remove_from_physmap(struct call *c, struct xen_remove_from_physmap *arg)
 {
-    struct page_info *pg = get_page_gfn(c->d, _gfn(arg->gpfn));
+    struct page_info *pg =
+        c->d->is_hvm ? p2m_unmap(c->d, _gfn(arg->gpfn)) : get_page_gfn(c->d, _gfn(arg->gpfn));
 
     if (!pg)
         return -ENOENT;

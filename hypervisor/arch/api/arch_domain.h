@@ -22,6 +22,8 @@ void sched_context_saved(struct vcpu *prev);
 
 /* v has an event: makes it notice, if it runs on another CPU.  Any context. */
 void arch_vcpu_kick(struct vcpu *v);
+/* d->is_hvm: would v take the interrupt that announces events?  (Others: evtchn_upcall_mask.) */
+bool arch_vcpu_interruptible(const struct vcpu *v);
 /* VCPUOP_send_nmi: v takes an NMI as soon as it can (its handler is registered by nmi_op). */
 void arch_vcpu_send_nmi(struct vcpu *v);
 /* Registers (and stack) of v on the console. */

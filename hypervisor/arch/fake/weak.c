@@ -10,6 +10,7 @@
 #include "arch/api/arch_domain.h"
 #include "arch/api/arch_irq.h"
 #include "arch/api/arch_mm.h"
+#include "arch/api/arch_p2m.h"
 #include "arch/api/arch_time.h"
 #include "domain/domain.h"
 #include "domain/unit.h"
@@ -303,6 +304,36 @@ WEAK void units_dump(struct domain *d)
 WEAK void arch_vcpu_send_nmi(struct vcpu *v)
 {
     (void)v;
+}
+
+WEAK bool arch_vcpu_interruptible(const struct vcpu *v)
+{
+    (void)v;
+    return true;
+}
+
+WEAK struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+    return NULL;
+}
+
+WEAK int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
+{
+    (void)d, (void)gfn, (void)pg, (void)order;
+    return -EINVAL;
+}
+
+WEAK struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+    return NULL;
+}
+
+WEAK uint64_t p2m_max_gfn(const struct domain *d)
+{
+    (void)d;
+    return 0;
 }
 
 WEAK void arch_dump_registers(const struct cpu_user_regs *regs)

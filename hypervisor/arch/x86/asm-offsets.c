@@ -10,6 +10,12 @@ void asm_offsets(void);
 void asm_offsets(void)
 {
     OFFSET(REGS_r15, cpu_user_regs, r15);
+    OFFSET(REGS_r14, cpu_user_regs, r14);
+    OFFSET(REGS_r13, cpu_user_regs, r13);
+    OFFSET(REGS_r12, cpu_user_regs, r12);
+    OFFSET(REGS_r10, cpu_user_regs, r10);
+    OFFSET(REGS_r9, cpu_user_regs, r9);
+    OFFSET(REGS_r8, cpu_user_regs, r8);
     OFFSET(REGS_rbp, cpu_user_regs, rbp);
     OFFSET(REGS_rbx, cpu_user_regs, rbx);
     OFFSET(REGS_r11, cpu_user_regs, r11);

@@ -25,6 +25,8 @@
 #define CPU_SMAP_JUST_LEFT 0x2 /* ... and the guest has not yet been resumed */
 #define CPU_RUNS_RING1     0x4 /* a 32-bit guest's vcpu is loaded: no SMEP and no SMAP */
 
+#define CPU_GUEST_OF_KIND 0x8 /* the loaded vcpu is not a PV guest's: arch/x86/guest.h */
+
 #ifndef __ASSEMBLY__
 #include <stdbool.h>
 #include <stdint.h>

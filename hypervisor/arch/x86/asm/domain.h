@@ -9,6 +9,9 @@
 #include <xen/xen.h>
 
 struct cpu_policy;
+struct guest_kind;
+struct hvm_domain;
+struct hvm_vcpu;
 struct page_info;
 
 /* The first group is what entry.S touches. */
@@ -59,6 +62,7 @@ struct pv_vcpu {
 
 struct arch_vcpu {
     struct pv_vcpu pv;
+    struct hvm_vcpu *hvm; /* arch/x86/hvm; NULL for the others */
     /* page tables (mm/): referenced, typed L4 tables */
     struct page_info *root_kernel, *root_user;
     uint64_t *monitor;            /* of a 32-bit guest: the L4 table above its root (mm/root.c) */
@@ -72,6 +76,8 @@ struct arch_vcpu {
 };
 
 struct arch_domain {
+    const struct guest_kind *kind; /* NULL: PV */
+    struct hvm_domain *hvm;
     bool is_32bit;                /* by mm_set_width() */
     uint64_t forced_pte;          /* what present entries have in any case: PTE_USER, or nothing */
     uint64_t superpages;          /* entries for large pages in tables in use (atomic) */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* domctl: what only x86 knows. */
+#include "arch/api/arch_domain.h"
+#include "arch/x86/guest.h"
 #include "arch/x86/mm/mm.h"
 #include "arch/x86/pv/pv.h"
 #include "arch/x86/time/time.h"
@@ -39,7 +41,10 @@ long domctl_hypercall_init(struct call *c, struct xen_domctl *op)
     if (!pg)
         return -EACCES;
     if (!get_page_type(pg, PGT_writable)) {
-        pv_write_hypercall_page(page_to_virt(pg), is_32bit(c->d));
+        if (c->d->arch.kind)
+            c->d->arch.kind->hypercall_page(page_to_virt(pg));
+        else
+            pv_write_hypercall_page(page_to_virt(pg), is_32bit(c->d));
         put_page_type(pg);
         ret = 0;
     }
@@ -125,8 +130,7 @@ long domctl_sendtrigger(struct call *c, struct xen_domctl *op)
         return -ESRCH;
     if (op->u.sendtrigger.trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
         return -ENOSYS;
-    __atomic_fetch_or(&v->arch.pv.async, PVA_NMI_PENDING, __ATOMIC_SEQ_CST);
-    vcpu_unblock(v);
+    arch_vcpu_send_nmi(v);
     vcpu_force_reschedule(v);
     return 0;
 }

@@ -41,6 +41,8 @@ void arch_physinfo(struct xen_sysctl_physinfo *pi)
 {
     unsigned thread, socket;
 
+    if (arch_has_hvm())
+        pi->capabilities |= XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap;
     id_bits(&thread, &socket);
     pi->threads_per_core = 1u << thread;
     pi->cores_per_socket = socket > thread ? 1u << (socket - thread) : 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* CPU policies: see policy.h. */
 #include "policy.h"
+#include "arch/api/arch_host.h"
 #include "asm/cpufeature.h"
 #include "asm/regs.h"
 #include "domain/domain.h"
@@ -18,10 +19,11 @@ static struct cpu_policy cpu_policies[NR_POLICIES];
  * ring 0 or page tables of its own making: VME, PSE, SEP, MTRR, PGE, PSE36; MONITOR, VMX, SVM,
  * x2APIC, PCID, TSC deadline, SMEP, SMAP, UMIP, INVPCID, PKU, LA57, and what is not understood.
  */
-static const struct {
+struct leaf_masks {
     uint32_t leaf, subleaf;
     uint32_t a, b, c, d; /* masks */
-} pv_masks[] = {
+};
+static const struct leaf_masks pv_masks[] = {
     {0x1, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x76d83203, 0x1789c3f5},
     {0x5, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
     {0x6, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
@@ -30,6 +32,25 @@ static const struct {
     {0xa, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
     {0xd, 1, 0x7, 0, 0, 0}, /* no XSAVES */
     {0x80000001, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x002109e3, 0x2991cbf5},
+    {0x80000007, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0x100},
+    {0x80000008, XEN_CPUID_NO_SUBLEAF, ~0u, 0x5, ~0u, 0},
+    {0x8000000a, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
+    {0x80000021, XEN_CPUID_NO_SUBLEAF, 0x4, 0, 0, 0},
+};
+
+/*
+ * The same for a guest with a ring 0 of its own.  Left out is what the host does not switch or
+ * share out: MONITOR, SVM, performance counters, PCID, protection keys, power and thermal leaves.
+ */
+static const struct leaf_masks hvm_masks[] = {
+    {0x1, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x76d83203, 0x1789fbff},
+    {0x5, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
+    {0x6, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
+    {0x7, 0, 0, 0x219c07a9, 0x4, 0},
+    {0x7, 1, 0, 0, 0, 0},
+    {0xa, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
+    {0xd, 1, 0x7, 0, 0, 0}, /* no XSAVES */
+    {0x80000001, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x002109f3, 0x2fd3fbff},
     {0x80000007, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0x100},
     {0x80000008, XEN_CPUID_NO_SUBLEAF, ~0u, 0x5, ~0u, 0},
     {0x8000000a, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
@@ -94,19 +115,19 @@ const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t lea
     return NULL;
 }
 
-static void __init apply_pv_masks(struct cpu_policy *p)
+static void __init apply_masks(struct cpu_policy *p, const struct leaf_masks *masks, unsigned nr)
 {
     for (unsigned i = 0; i < p->nr; i++) {
         xen_cpuid_leaf_t *l = &p->leaf[i];
 
         if (!l->leaf)
             l->a = min(l->a, 0xdu);
-        for (unsigned m = 0; m < ARRAY_SIZE(pv_masks); m++)
-            if (pv_masks[m].leaf == l->leaf && pv_masks[m].subleaf == l->subleaf) {
-                l->a &= pv_masks[m].a;
-                l->b &= pv_masks[m].b;
-                l->c &= pv_masks[m].c;
-                l->d &= pv_masks[m].d;
+        for (unsigned m = 0; m < nr; m++)
+            if (masks[m].leaf == l->leaf && masks[m].subleaf == l->subleaf) {
+                l->a &= masks[m].a;
+                l->b &= masks[m].b;
+                l->c &= masks[m].c;
+                l->d &= masks[m].d;
             }
         if (l->leaf == 1) {
             l->b &= 0xffff; /* CLFLUSH size; the APIC ID is the vcpu's */
@@ -138,14 +159,27 @@ static void __init apply_host_features(struct cpu_policy *p)
     }
 }
 
+/* What hardware-virtualised guests have whatever the host is: a local APIC in all its modes. */
+static void __init add_virtual_features(struct cpu_policy *p)
+{
+    xen_cpuid_leaf_t *l = (xen_cpuid_leaf_t *)cpu_policy_find(p, 1, XEN_CPUID_NO_SUBLEAF);
+
+    l->d |= 1u << 9;             /* APIC */
+    l->c |= 1u << 21 | 1u << 24; /* x2APIC, TSC deadline */
+}
+
 void __init cpu_policy_init(void)
 {
     read_raw(&cpu_policies[POLICY_RAW]);
     cpu_policies[POLICY_HOST] = cpu_policies[POLICY_RAW];
     apply_host_features(&cpu_policies[POLICY_HOST]);
     cpu_policies[POLICY_PV_MAX] = cpu_policies[POLICY_HOST];
-    apply_pv_masks(&cpu_policies[POLICY_PV_MAX]);
+    apply_masks(&cpu_policies[POLICY_PV_MAX], pv_masks, ARRAY_SIZE(pv_masks));
     cpu_policies[POLICY_PV_DEFAULT] = cpu_policies[POLICY_PV_MAX];
+    cpu_policies[POLICY_HVM_MAX] = cpu_policies[POLICY_HOST];
+    apply_masks(&cpu_policies[POLICY_HVM_MAX], hvm_masks, ARRAY_SIZE(hvm_masks));
+    add_virtual_features(&cpu_policies[POLICY_HVM_MAX]);
+    cpu_policies[POLICY_HVM_DEFAULT] = cpu_policies[POLICY_HVM_MAX];
 }
 
 /* --- a domain's own --- */
@@ -156,7 +190,7 @@ static int policy_domain_create(struct domain *d, const struct xen_domctl_create
     d->arch.cpu_policy = xzalloc(struct cpu_policy);
     if (!d->arch.cpu_policy)
         return -ENOMEM;
-    *d->arch.cpu_policy = cpu_policies[POLICY_PV_DEFAULT];
+    *d->arch.cpu_policy = cpu_policies[d->is_hvm ? POLICY_HVM_DEFAULT : POLICY_PV_DEFAULT];
     return 0;
 }
 
@@ -206,6 +240,8 @@ long sysctl_get_cpu_policy(struct call *c, struct xen_sysctl *op)
         [XEN_SYSCTL_cpu_policy_host] = POLICY_HOST,
         [XEN_SYSCTL_cpu_policy_pv_max] = POLICY_PV_MAX,
         [XEN_SYSCTL_cpu_policy_pv_default] = POLICY_PV_DEFAULT,
+        [XEN_SYSCTL_cpu_policy_hvm_max] = POLICY_HVM_MAX,
+        [XEN_SYSCTL_cpu_policy_hvm_default] = POLICY_HVM_DEFAULT,
     };
     struct xen_sysctl_cpu_policy *cp = &op->u.cpu_policy;
     long ret;
@@ -213,11 +249,12 @@ long sysctl_get_cpu_policy(struct call *c, struct xen_sysctl *op)
     (void)c;
     if (cp->_rsvd)
         return -EINVAL;
-    if (cp->index == XEN_SYSCTL_cpu_policy_hvm_max ||
-        cp->index == XEN_SYSCTL_cpu_policy_hvm_default)
-        return -EOPNOTSUPP;
     if (cp->index >= ARRAY_SIZE(kinds))
         return -ENOENT;
+    if ((cp->index == XEN_SYSCTL_cpu_policy_hvm_max ||
+         cp->index == XEN_SYSCTL_cpu_policy_hvm_default) &&
+        !arch_has_hvm())
+        return -EOPNOTSUPP;
     ret = leaves_to_tools(&cpu_policies[kinds[index_nospec(cp->index, ARRAY_SIZE(kinds))]],
                           handle_addr(cp->leaves), &cp->nr_leaves);
     return ret ? ret : msrs_to_tools(handle_addr(cp->msrs), &cp->nr_msrs);
@@ -232,13 +269,13 @@ long domctl_get_cpu_policy(struct call *c, struct xen_domctl *op)
 }
 
 /*
- * One leaf that the tools ask for: bits beyond pv_max are refused where they name features, and
- * taken as they are elsewhere (vendor, model, topology).
+ * One leaf that the tools ask for: bits beyond its kind's most are refused where they name
+ * features, and taken as they are elsewhere (vendor, model, topology).
  */
-static long merge_leaf(struct cpu_policy *p, const xen_cpuid_leaf_t *want)
+static long merge_leaf(struct cpu_policy *p, const struct cpu_policy *most,
+                       const xen_cpuid_leaf_t *want)
 {
-    const xen_cpuid_leaf_t *max =
-        cpu_policy_find(&cpu_policies[POLICY_PV_MAX], want->leaf, want->subleaf);
+    const xen_cpuid_leaf_t *max = cpu_policy_find(most, want->leaf, want->subleaf);
     xen_cpuid_leaf_t *l = (xen_cpuid_leaf_t *)cpu_policy_find(p, want->leaf, want->subleaf);
     xen_cpuid_leaf_t ok = *want;
 
@@ -280,6 +317,7 @@ static long merge_leaf(struct cpu_policy *p, const xen_cpuid_leaf_t *want)
 long domctl_set_cpu_policy(struct call *c, struct xen_domctl *op)
 {
     struct xen_domctl_cpu_policy *cp = &op->u.cpu_policy;
+    const struct cpu_policy *most = &cpu_policies[c->d->is_hvm ? POLICY_HVM_MAX : POLICY_PV_MAX];
     struct cpu_policy *new;
     xen_cpuid_leaf_t leaf;
     xen_msr_entry_t msr;
@@ -307,7 +345,7 @@ long domctl_set_cpu_policy(struct call *c, struct xen_domctl *op)
         ret = copy_from_guest(&leaf, guest_array_addr(handle_addr(cp->leaves), i, sizeof(leaf)),
                               sizeof(leaf));
         if (!ret)
-            ret = merge_leaf(new, &leaf);
+            ret = merge_leaf(new, most, &leaf);
         if (ret == -EINVAL) {
             cp->err_leaf = leaf.leaf;
             cp->err_subleaf = leaf.subleaf;
@@ -355,9 +393,9 @@ long sysctl_get_cpu_featureset(struct call *c, struct xen_sysctl *op)
         [XEN_SYSCTL_cpu_featureset_raw] = POLICY_RAW,
         [XEN_SYSCTL_cpu_featureset_host] = POLICY_HOST,
         [XEN_SYSCTL_cpu_featureset_pv] = POLICY_PV_DEFAULT,
-        [XEN_SYSCTL_cpu_featureset_hvm] = NR_POLICIES,
+        [XEN_SYSCTL_cpu_featureset_hvm] = POLICY_HVM_DEFAULT,
         [XEN_SYSCTL_cpu_featureset_pv_max] = POLICY_PV_MAX,
-        [XEN_SYSCTL_cpu_featureset_hvm_max] = NR_POLICIES,
+        [XEN_SYSCTL_cpu_featureset_hvm_max] = POLICY_HVM_MAX,
     };
     struct xen_sysctl_cpu_featureset *fs = &op->u.cpu_featureset;
     uint32_t features[CPU_FEATURE_WORDS], nr = min(fs->nr_features, (uint32_t)FEATURESET_WORDS);
@@ -367,7 +405,7 @@ long sysctl_get_cpu_featureset(struct call *c, struct xen_sysctl *op)
     if (fs->index >= ARRAY_SIZE(kinds))
         return -EINVAL;
     kind = kinds[index_nospec(fs->index, ARRAY_SIZE(kinds))];
-    if (kind == NR_POLICIES)
+    if ((kind == POLICY_HVM_DEFAULT || kind == POLICY_HVM_MAX) && !arch_has_hvm())
         return -EOPNOTSUPP;
     if (!handle_addr(fs->features)) {
         fs->nr_features = FEATURESET_WORDS;

@@ -7,8 +7,10 @@
  *   host        less what the command line or another CPU took away
  *   pv_max      what a PV guest can be given at most
  *   pv_default  what it is given if nobody says otherwise
+ *   hvm_max, hvm_default  the same for hardware-virtualised guests
  *
- * Each domain has one of its own, set by the tools before it runs and never beyond pv_max.
+ * Each domain has one of its own, set by the tools before it runs and never beyond the most of its
+ * kind.
  */
 #pragma once
 #include "lib/types.h"
@@ -23,7 +25,15 @@ struct cpu_policy {
     xen_cpuid_leaf_t leaf[POLICY_MAX_LEAVES];
 };
 
-enum policy_kind { POLICY_RAW, POLICY_HOST, POLICY_PV_MAX, POLICY_PV_DEFAULT, NR_POLICIES };
+enum policy_kind {
+    POLICY_RAW,
+    POLICY_HOST,
+    POLICY_PV_MAX,
+    POLICY_PV_DEFAULT,
+    POLICY_HVM_MAX,
+    POLICY_HVM_DEFAULT,
+    NR_POLICIES
+};
 
 /* Boot CPU, once features are known. */
 void cpu_policy_init(void);

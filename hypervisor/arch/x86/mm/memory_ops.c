@@ -5,6 +5,7 @@
  * DOMID_IO's, the machine-to-physical table DOMID_XEN's, to be read.
  */
 #include "acpi/acpi.h"
+#include "arch/api/arch_p2m.h"
 #include "asm/e820.h"
 #include "asm/layout.h"
 #include "asm/page.h"
@@ -188,6 +189,8 @@ long memory_maximum_gpfn(struct call *c, struct xen_memory_domain *arg)
     uint64_t max_pfn = 0; /* what the guest says */
 
     (void)arg;
+    if (c->d->is_hvm)
+        return p2m_max_gfn(c->d);
     if (s && is_32bit(c->d))
         max_pfn = READ_ONCE(*(uint32_t *)((char *)s + COMPAT_OFFSET_shared_info_arch_max_pfn));
     else if (s)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Where a PV guest's kernel wants to be entered: trap table, callbacks, NMI. */
+#include "arch/x86/guest.h"
 #include "arch/api/arch_domain.h"
 #include "asm/layout.h"
 #include "hypercall/compat.h"
@@ -208,6 +209,10 @@ long do_xenpmu_op(unsigned long op, unsigned long arg)
 
 void arch_vcpu_send_nmi(struct vcpu *v)
 {
+    if (v->domain->arch.kind) {
+        v->domain->arch.kind->send_nmi(v);
+        return;
+    }
     __atomic_fetch_or(&v->arch.pv.async, PVA_NMI_PENDING, __ATOMIC_SEQ_CST);
     vcpu_unblock(v); /* it may be blocked: an NMI ends that, as it ends HLT */
     arch_vcpu_kick(v);

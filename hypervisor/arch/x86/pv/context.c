@@ -8,11 +8,13 @@
  */
 #include "arch/api/arch_domain.h"
 #include "arch/api/arch_time.h"
+#include "arch/x86/guest.h"
 #include "arch/x86/mm/mm.h"
 #include "arch/x86/time/time.h"
 #include "asm/apic.h"
 #include "asm/cpufeature.h"
 #include "asm/desc.h"
+#include "asm/fpu.h"
 #include "asm/irq_vectors.h"
 #include "asm/layout.h"
 #include "asm/msr.h"
@@ -27,67 +29,6 @@
 #include "pv.h"
 
 #define EFLAGS_GUEST_CLEAR (EFLAGS_IOPL | EFLAGS_VM | EFLAGS_NT)
-#define XSAVE_HEADER_OFF   512
-
-/* --- FPU --- */
-
-static size_t fpu_size(void)
-{
-    return host_cpu.xcr0_max ? host_cpu.xsave_size : 512;
-}
-
-void pv_fpu_init(struct vcpu *v)
-{
-    uint8_t *area = v->arch.fpu;
-
-    memset(area, 0, fpu_size());
-    *(uint16_t *)area = 0x37f;         /* FCW */
-    *(uint32_t *)(area + 24) = 0x1f80; /* MXCSR */
-    if (host_cpu.xcr0_max)
-        *(uint64_t *)(area + XSAVE_HEADER_OFF) = XCR0_X87 | XCR0_SSE;
-}
-
-static void fpu_save(struct vcpu *v)
-{
-    void *area = v->arch.fpu;
-
-    clts();
-    if (host_cpu.xcr0_max) {
-        if (v->arch.xcr0 != host_cpu.xcr0_max)
-            xsetbv(0, host_cpu.xcr0_max);
-        __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
-    } else
-        __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
-}
-
-/*
- * AMD's FXRSTOR and XRSTOR leave the pointers to the last x87 instruction and operand alone when
- * no exception is pending: what another guest did would show.  A load of our own replaces them.
- */
-static void fpu_forget_pointers(void)
-{
-    static const int32_t zero;
-
-    if (host_cpu.vendor == VENDOR_AMD || host_cpu.vendor == VENDOR_HYGON)
-        __asm__ volatile("fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
-}
-
-static void fpu_load(struct vcpu *v)
-{
-    const void *area = v->arch.fpu;
-
-    clts();
-    fpu_forget_pointers();
-    if (host_cpu.xcr0_max) {
-        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
-        if (v->arch.xcr0 != host_cpu.xcr0_max)
-            xsetbv(0, v->arch.xcr0);
-    } else
-        __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
-    if (v->arch.pv.flags & PVF_FPU_TS)
-        write_cr0(read_cr0() | CR0_TS);
-}
-
 /* --- segments --- */
 
 #define READ_SEG(name, var) __asm__ volatile("mov %%" #name ", %0" : "=r"(var))
@@ -219,9 +160,27 @@ static void state_load(struct vcpu *v)
     pv_load_descriptor_tables(v);
     segments_load(v);
     fpu_load(v);
+    if (v->arch.pv.flags & PVF_FPU_TS)
+        write_cr0(read_cr0() | CR0_TS);
     if (v->arch.pv.dr7_loaded)
         pv_load_debugregs(v);
     pv_load_cr4(v);
+}
+
+/* Nothing of a PV guest's address space is left in use. */
+static void load_other(struct vcpu *v, const struct guest_kind *kind)
+{
+    unsigned cpu = smp_processor_id();
+    uint16_t null = 0;
+
+    cpumask_set_cpu(cpu, &v->domain->dirty_cpus);
+    cpumask_set_cpu(cpu, &v->dirty_cpu_mask);
+    load_idle_gdt();
+    __asm__ volatile("lldt %0" ::"rm"(null));
+    write_cr3(idle_cr3);
+    pv_load_cr4(v);
+    cpu_info()->flags |= CPU_GUEST_OF_KIND;
+    kind->load(v);
 }
 
 static void leave_root(struct vcpu *prev)
@@ -236,7 +195,7 @@ static void leave_root(struct vcpu *prev)
 /* Time and runstate, where the guest wants to see them: in its kernel's address space. */
 static void update_guest_areas(struct vcpu *v)
 {
-    bool user = !in_kernel_mode(v) && (v->runstate_guest || v->time_guest);
+    bool user = !in_kernel_mode(v) && !v->domain->arch.kind && (v->runstate_guest || v->time_guest);
 
     if (user)
         write_cr3(v->arch.pv.kernel_cr3);
@@ -248,9 +207,13 @@ static void update_guest_areas(struct vcpu *v)
 
 void arch_context_switch(struct vcpu *prev, struct vcpu *next)
 {
+    const struct guest_kind *left = prev->domain->arch.kind, *kind = next->domain->arch.kind;
     struct cpu_info *info = cpu_info();
 
-    if (!prev->domain->is_idle)
+    if (unlikely(left != NULL)) {
+        left->save(prev);
+        info->flags &= ~(uint32_t)CPU_GUEST_OF_KIND;
+    } else if (!prev->domain->is_idle)
         state_save(prev);
     info->current_vcpu = next;
     if (next->domain->is_idle) {
@@ -260,7 +223,9 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next)
         __asm__ volatile("lldt %0" ::"rm"(null));
         write_cr3(idle_cr3);
         pv_load_cr4(next);
-    } else
+    } else if (unlikely(kind != NULL))
+        load_other(next, kind);
+    else
         state_load(next);
     if (!prev->domain->is_idle)
         leave_root(prev);
@@ -268,6 +233,8 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next)
     if (next->domain->is_idle)
         reset_stack_and_call(idle_loop);
     update_guest_areas(next);
+    if (unlikely(kind != NULL))
+        reset_stack_and_call(kind->run);
     reset_stack_and_return();
 }
 
@@ -278,8 +245,17 @@ void arch_continue_running(struct vcpu *v)
         update_guest_areas(v);
 }
 
+bool arch_vcpu_interruptible(const struct vcpu *v)
+{
+    const struct guest_kind *kind = v->domain->arch.kind;
+
+    return kind && kind->interruptible(v);
+}
+
 void arch_vcpu_kick(struct vcpu *v)
 {
+    if (unlikely(v->domain->arch.kind != NULL))
+        v->domain->arch.kind->event(v);
     /* If it runs here, the way back to the guest will look; elsewhere an interrupt makes it. */
     if (READ_ONCE(v->is_running) && v->processor != smp_processor_id())
         send_ipi(v->processor, VECTOR_EVENT_CHECK);
@@ -437,6 +413,8 @@ int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     struct domain *d = v->domain;
     int ret;
 
+    if (d->arch.kind)
+        return -EOPNOTSUPP; /* this context is a PV guest's */
     if (!context_ok(d, c))
         return -EINVAL;
     pv_set_kernel_stack(v, c->kernel_ss, c->kernel_sp);
@@ -473,6 +451,8 @@ void arch_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     const struct pv_vcpu *pv = &v->arch.pv;
 
     memset(c, 0, sizeof(*c));
+    if (v->domain->arch.kind)
+        return;
     memcpy(&c->fpu_ctxt, v->arch.fpu, sizeof(c->fpu_ctxt));
     c->flags = VGCF_i387_valid | (in_kernel_mode(v) ? VGCF_in_kernel : 0) |
                (pv->flags & PVF_FAILSAFE_MASKS_EVENTS ? VGCF_failsafe_disables_events : 0) |
@@ -512,6 +492,10 @@ void arch_dump_vcpu(struct vcpu *v)
     const struct cpu_user_regs *r = v == current ? guest_regs() : &v->arch.regs;
     uint64_t stack[8];
 
+    if (v->domain->arch.kind) {
+        v->domain->arch.kind->dump(v);
+        return;
+    }
     printk("d%uv%u: rip %04x:%016lx rsp %04x:%016lx rflags %lx %s\n", v->domain->id, v->vcpu_id,
            r->cs, (unsigned long)r->rip, r->ss, (unsigned long)r->rsp, (unsigned long)r->rflags,
            in_kernel_mode(v) ? "(guest kernel)" : "(guest user)");
@@ -539,26 +523,18 @@ void arch_dump_vcpu(struct vcpu *v)
 static int pv_domain_create(struct domain *d, const struct xen_domctl_createdomain *cfg)
 {
     (void)cfg;
-    return d->is_idle || d->is_hvm ? 0 : pv_perdomain_create(d);
+    return d->is_idle || d->arch.kind ? 0 : pv_perdomain_create(d);
 }
 
 static int pv_vcpu_create(struct vcpu *v)
 {
     struct pv_vcpu *pv = &v->arch.pv;
-    void *fpu;
 
-    if (v->domain->is_idle)
+    if (v->domain->is_idle || v->domain->arch.kind)
         return 0;
     pv->trap_table = xzalloc_array(struct trap_info, 256);
-    fpu = xzalloc_bytes(1, fpu_size() + 64);
-    if (!pv->trap_table || !fpu) {
-        xfree(fpu);
+    if (!pv->trap_table || fpu_create(v))
         return -ENOMEM;
-    }
-    v->arch.fpu_alloc = fpu;
-    v->arch.fpu = (void *)(((uintptr_t)fpu + 63) & ~63UL);
-    v->arch.xcr0 = XCR0_X87 | XCR0_SSE | host_cpu.xcr0_max;
-    pv_fpu_init(v);
     pv->dr[6] = 0xffff0ff0;
     pv->dr[7] = 0x400;
     pv->ctrlreg[0] = CR0_PE | CR0_ET | CR0_PG;
@@ -569,7 +545,7 @@ static int pv_vcpu_create(struct vcpu *v)
 static void pv_vcpu_free(struct vcpu *v)
 {
     xfree(v->arch.pv.trap_table);
-    xfree(v->arch.fpu_alloc);
+    fpu_free(v);
     xfree(v->arch.pv.iobmp);
 }
 
@@ -577,19 +553,23 @@ static void pv_vcpu_reset(struct vcpu *v)
 {
     struct pv_vcpu *pv = &v->arch.pv;
 
+    if (v->domain->arch.kind)
+        return;
     pv_drop_gdt(v);
     pv_set_ldt(v, 0, 0);
     memset(pv->trap_table, 0, 256 * sizeof(*pv->trap_table));
     pv->syscall_callback = pv->syscall32_callback = pv->event_callback = 0;
     pv->sysenter_callback = pv->failsafe_callback = 0;
     pv->flags = PVF_KERNEL_MODE;
-    pv_fpu_init(v);
+    fpu_reset(v);
 }
 
 static int pv_relinquish(struct domain *d)
 {
     struct vcpu *v;
 
+    if (d->arch.kind)
+        return 0;
     for_each_vcpu (d, v) {
         pv_drop_gdt(v);
         pv_drop_ldt(v);

@@ -4,6 +4,7 @@
  * which are current's kernel tables during a hypercall.  This file alone opens SMAP for C code.
  */
 #include "hypercall/guest_access.h"
+#include "arch/x86/guest.h"
 #include "asm/cpufeature.h"
 #include "asm/extable.h"
 #include "asm/layout.h"
@@ -124,8 +125,16 @@ static size_t copy_fixup(void *dst, const void *src, size_t len)
 DEFINE_LOAD(load_word, uint64_t)
 DEFINE_LOAD(load_half, uint32_t)
 
+/* The loaded vcpu's memory is not reached by page tables that this CPU uses. */
+static __always_inline bool guest_of_kind(void)
+{
+    return unlikely(cpu_info()->flags & CPU_GUEST_OF_KIND);
+}
+
 size_t raw_copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
+    if (guest_of_kind())
+        return current->domain->arch.kind->copy_from(dst, addr, len);
     if (unlikely(!access_ok(addr, len)))
         return len;
     return copy_fixup(dst, checked(addr), len);
@@ -133,6 +142,8 @@ size_t raw_copy_from_guest(void *dst, uint64_t addr, size_t len)
 
 size_t raw_copy_to_guest(uint64_t addr, const void *src, size_t len)
 {
+    if (guest_of_kind())
+        return current->domain->arch.kind->copy_to(addr, src, len);
     if (unlikely(!access_ok(addr, len)))
         return len;
     return copy_fixup(checked(addr), src, len);
@@ -140,6 +151,8 @@ size_t raw_copy_to_guest(uint64_t addr, const void *src, size_t len)
 
 int copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
+    if (guest_of_kind())
+        return raw_copy_from_guest(dst, addr, len) ? -EFAULT : 0;
     if (len == 8 && likely(access_ok(addr, 8)))
         return load_word(dst, checked(addr));
     if (len == 4 && likely(access_ok(addr, 4)))

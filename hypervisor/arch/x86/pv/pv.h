@@ -78,7 +78,6 @@ bool pv_check_port_breakpoints(struct vcpu *v, unsigned port, unsigned bytes);
 /* The table that CR3 names, and the other way round: each width has a format of its own. */
 mfn_t pv_cr3_to_mfn(const struct domain *d, unsigned long cr3);
 unsigned long pv_root_to_cr3(const struct vcpu *v); /* of v's kernel; 0: it has none */
-void pv_fpu_init(struct vcpu *v);
 /* What of a CR4 the guest can have (XSA-293: what it does not have, its users have not either). */
 unsigned long pv_valid_cr4(unsigned long cr4);
 void pv_load_cr4(const struct vcpu *v); /* of current, or of who is about to be */

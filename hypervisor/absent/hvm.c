@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/* CONFIG_HVM is off: no domain has XEN_DOMCTL_CDF_hvm, so none comes to the functions below. */
+#include "arch/api/arch_host.h"
+#include "arch/api/arch_p2m.h"
+#include "domain/domain.h"
+#include "domain/unit.h"
+#include "hypercall/handlers.h"
+#include "lib/errno.h"
+
+bool arch_has_hvm(void)
+{
+    return false;
+}
+
+static int refuse_hvm(struct domain *d, const struct xen_domctl_createdomain *cfg)
+{
+    (void)cfg;
+    return d->is_hvm ? -EOPNOTSUPP : 0;
+}
+
+DEFINE_UNIT(no_hvm, .name = "no hvm", .level = UNIT_MEM, .domain_create = refuse_hvm);
+
+struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+    return NULL;
+}
+
+int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
+{
+    (void)d, (void)gfn, (void)pg, (void)order;
+    return -EINVAL;
+}
+
+struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+    return NULL;
+}
+
+uint64_t p2m_max_gfn(const struct domain *d)
+{
+    (void)d;
+    return 0;
+}
+
+#define ABSENT(name, type, ret)                                                                    \
+    long name(struct call *c, type *arg)                                                           \
+    {                                                                                              \
+        (void)c, (void)arg;                                                                        \
+        return ret;                                                                                \
+    }
+ABSENT(hvmop_set_param, struct xen_hvm_param, -EINVAL)
+ABSENT(hvmop_get_param, struct xen_hvm_param, -EINVAL)
+ABSENT(hvmop_flush_tlbs, struct noarg, -EINVAL)
+ABSENT(hvmop_pagetable_dying, struct xen_hvm_pagetable_dying, -EINVAL)
+ABSENT(hvmop_get_time, struct xen_hvm_get_time, -EINVAL)
+ABSENT(hvmop_set_evtchn_upcall_vector, struct xen_hvm_evtchn_upcall_vector, -EINVAL)
+ABSENT(domctl_gethvmcontext, struct xen_domctl, -EINVAL)
+ABSENT(domctl_sethvmcontext, struct xen_domctl, -EINVAL)
+ABSENT(domctl_gethvmcontext_partial, struct xen_domctl, -EINVAL)
+ABSENT(domctl_get_paging_mempool_size, struct xen_domctl, -EINVAL)
+ABSENT(domctl_set_paging_mempool_size, struct xen_domctl, -EINVAL)

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/* FPU state: XSAVE where the host has it, with all components that it has; else FXSAVE. */
+#include "asm/fpu.h"
+#include "asm/cpufeature.h"
+#include "asm/regs.h"
+#include "domain/domain.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+static size_t fpu_size(void)
+{
+    return host_cpu.xcr0_max ? host_cpu.xsave_size : 512;
+}
+
+void fpu_reset(struct vcpu *v)
+{
+    uint8_t *area = v->arch.fpu;
+
+    memset(area, 0, fpu_size());
+    *(uint16_t *)area = 0x37f;         /* FCW */
+    *(uint32_t *)(area + 24) = 0x1f80; /* MXCSR */
+    if (host_cpu.xcr0_max)
+        *(uint64_t *)(area + XSAVE_HEADER_OFF) = XCR0_X87 | XCR0_SSE;
+}
+
+void fpu_save(struct vcpu *v)
+{
+    void *area = v->arch.fpu;
+
+    clts();
+    if (host_cpu.xcr0_max) {
+        if (v->arch.xcr0 != host_cpu.xcr0_max)
+            xsetbv(0, host_cpu.xcr0_max);
+        __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+    } else
+        __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
+}
+
+/*
+ * AMD's FXRSTOR and XRSTOR leave the pointers to the last x87 instruction and operand alone when
+ * no exception is pending: what another guest did would show.  A load of our own replaces them.
+ */
+static void fpu_forget_pointers(void)
+{
+    static const int32_t zero;
+
+    if (host_cpu.vendor == VENDOR_AMD || host_cpu.vendor == VENDOR_HYGON)
+        __asm__ volatile("fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
+}
+
+void fpu_load(struct vcpu *v)
+{
+    const void *area = v->arch.fpu;
+
+    clts();
+    fpu_forget_pointers();
+    if (host_cpu.xcr0_max) {
+        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(~0u), "d"(~0u) : "memory");
+        if (v->arch.xcr0 != host_cpu.xcr0_max)
+            xsetbv(0, v->arch.xcr0);
+    } else
+        __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
+}
+
+int fpu_create(struct vcpu *v)
+{
+    void *fpu = xzalloc_bytes(1, fpu_size() + 64);
+
+    if (!fpu)
+        return -ENOMEM;
+    v->arch.fpu_alloc = fpu;
+    v->arch.fpu = (void *)(((uintptr_t)fpu + 63) & ~63UL);
+    v->arch.xcr0 = XCR0_X87 | XCR0_SSE | host_cpu.xcr0_max;
+    fpu_reset(v);
+    return 0;
+}
+
+void fpu_free(struct vcpu *v)
+{
+    xfree(v->arch.fpu_alloc);
+}

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Hardware-virtualised guests: their life, and what happens between two stays of a vcpu in its
+ * guest.
+ *
+ * The vendor's run() is a loop that never ends: hvm_deliver() and entry, exit, what the exit asks
+ * for.  Softirqs run before entry, so a vcpu leaves its CPU there and nowhere else, and comes back
+ * to a fresh run().  What is due to the guest is decided at each entry anew: the event in `event`
+ * first (an exception, or one whose delivery an exit cut short), then NMIs, then interrupts.
+ *
+ * Events.  The upcall is a vector of the local APIC's (HVMOP_set_evtchn_upcall_vector), or one that
+ * comes past it (HVM_PARAM_CALLBACK_IRQ, type vector); evtchn_upcall_mask means nothing here.
+ */
+#include "arch/x86/hvm/hvm.h"
+#include "arch/api/arch_domain.h"
+#include "arch/api/arch_host.h"
+#include "asm/apic.h"
+#include "asm/cpufeature.h"
+#include "asm/fpu.h"
+#include "asm/irq_vectors.h"
+#include "asm/msr.h"
+#include "asm/regs.h"
+#include "domain/unit.h"
+#include "hypercall/hypercall.h"
+#include "kernel/console.h"
+#include "kernel/panic.h"
+#include "kernel/softirq.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include <xen/domctl.h>
+#include <xen/hvm/hvm_op.h>
+#include <xen/sched.h>
+
+const struct hvm_vendor *hvm_vendor;
+
+/* --- what the guest is to be told --- */
+
+/* An exception while another is being delivered makes a double fault, or ends it all. */
+static bool contributory(uint8_t vector)
+{
+    return vector == 0 || (vector >= 10 && vector <= 13);
+}
+
+void hvm_inject(struct vcpu *v, uint8_t vector, int error)
+{
+    struct hvm_event *e = &v->arch.hvm->event;
+
+    if (e->valid && e->type == HVM_EVENT_EXCEPTION) {
+        if (e->vector == VEC_DF) {
+            hvm_triple_fault(v);
+            return;
+        }
+        if ((contributory(e->vector) && contributory(vector)) ||
+            (e->vector == VEC_PF && (vector == VEC_PF || contributory(vector)))) {
+            vector = VEC_DF;
+            error = 0;
+        }
+    }
+    *e = (struct hvm_event){.vector = vector,
+                            .type = HVM_EVENT_EXCEPTION,
+                            .valid = true,
+                            .has_error = error >= 0,
+                            .error = error >= 0 ? error : 0};
+}
+
+void hvm_inject_page_fault(struct vcpu *v, uint64_t addr, uint32_t error)
+{
+    hvm_vendor->set_cr(v, 2, addr);
+    hvm_inject(v, VEC_PF, error);
+}
+
+void hvm_triple_fault(struct vcpu *v)
+{
+    struct domain *d = v->domain;
+    uint64_t reason = d->arch.hvm->params[HVM_PARAM_TRIPLE_FAULT_REASON];
+
+    printk(KERN_WARN "d%uv%u: triple fault\n", d->id, v->vcpu_id);
+    arch_dump_vcpu(v);
+    domain_shutdown(d, reason);
+}
+
+static bool upcall_pending(const struct vcpu *v)
+{
+    const struct vcpu_info *info = READ_ONCE(v->info);
+
+    return v->domain->arch.hvm->callback_vector && !v->arch.hvm->upcall_vector && info &&
+           READ_ONCE(info->evtchn_upcall_pending);
+}
+
+void hvm_raise_upcall(struct vcpu *v)
+{
+    const struct vcpu_info *info = READ_ONCE(v->info);
+    uint8_t vector = READ_ONCE(v->arch.hvm->upcall_vector);
+
+    if (vector && info && READ_ONCE(info->evtchn_upcall_pending))
+        vlapic_raise(v, vector);
+}
+
+static bool interrupt_pending(const struct vcpu *v)
+{
+    const struct hvm_vcpu *h = v->arch.hvm;
+
+    return (h->nmi_pending && !h->nmi_masked) || upcall_pending(v) || vlapic_pending(v) >= 0;
+}
+
+void hvm_deliver(struct vcpu *v)
+{
+    struct hvm_vcpu *h = v->arch.hvm;
+    bool waiting;
+    int vector;
+
+    if (unlikely(h->event.valid)) {
+        hvm_vendor->inject(v, &h->event);
+        h->event.valid = false;
+        hvm_vendor->want_window(v, interrupt_pending(v));
+        return;
+    }
+    waiting = interrupt_pending(v);
+    if (likely(!waiting)) {
+        hvm_vendor->want_window(v, false);
+        return;
+    }
+    if (h->nmi_pending && !h->nmi_masked && !hvm_vendor->in_shadow(v)) {
+        h->nmi_pending = false;
+        hvm_vendor->inject(v, &(struct hvm_event){.vector = VEC_NMI, .type = HVM_EVENT_NMI});
+    } else if (hvm_vendor->interruptible(v)) {
+        if (upcall_pending(v))
+            vector = v->domain->arch.hvm->callback_vector;
+        else {
+            vector = vlapic_pending(v);
+            if (vector >= 0)
+                vlapic_accept(v, vector);
+        }
+        if (vector >= 0)
+            hvm_vendor->inject(v, &(struct hvm_event){.vector = vector, .type = HVM_EVENT_INTR});
+    }
+    hvm_vendor->want_window(v, interrupt_pending(v));
+}
+
+/* --- what guests do --- */
+
+/* Waits with interrupts off: an end, and the domain's when the others have come to theirs. */
+static void halt_for_good(struct vcpu *v)
+{
+    struct vcpu *other;
+    bool any_up = false;
+
+    spin_lock(&v->domain->lock);
+    set_bit(VPF_down, &v->pause_flags);
+    for_each_vcpu (v->domain, other)
+        any_up |= !test_bit(VPF_down, &other->pause_flags);
+    spin_unlock(&v->domain->lock);
+    vcpu_sleep_nosync(v);
+    if (!any_up)
+        domain_shutdown(v->domain, SHUTDOWN_poweroff);
+}
+
+void hvm_hlt(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    struct hvm_vcpu *h = v->arch.hvm;
+
+    if (h->event.valid)
+        return;
+    if (!(regs->rflags & EFLAGS_IF) && !h->nmi_pending) {
+        halt_for_good(v);
+        return;
+    }
+    set_bit(VPF_blocked, &v->pause_flags);
+    /* As vcpu_block(): who raises something looks at the flag afterwards. */
+    if (interrupt_pending(v))
+        clear_bit(VPF_blocked, &v->pause_flags);
+    else
+        raise_softirq(SOFTIRQ_SCHEDULE);
+}
+
+/* The rest are for guests whose page tables and traps the hypervisor keeps. */
+static bool may_call(uint64_t nr)
+{
+    switch (nr) {
+    case __HYPERVISOR_memory_op:
+    case __HYPERVISOR_set_timer_op:
+    case __HYPERVISOR_xen_version:
+    case __HYPERVISOR_console_io:
+    case __HYPERVISOR_grant_table_op:
+    case __HYPERVISOR_vcpu_op:
+    case __HYPERVISOR_sched_op:
+    case __HYPERVISOR_event_channel_op:
+    case __HYPERVISOR_hvm_op:
+    case __HYPERVISOR_sysctl:
+    case __HYPERVISOR_domctl:
+    case __HYPERVISOR_xenpmu_op:
+        return true;
+    case __HYPERVISOR_vm_assist: /* of its operations, the one about the runstate area */
+        return guest_regs()->rsi == VMASST_TYPE_runstate_update_flag;
+    default:
+        return false;
+    }
+}
+
+void hvm_hypercall(struct cpu_user_regs *regs, unsigned len)
+{
+    struct vcpu *v = current;
+
+    if (hvm_vendor->get_cpl(v)) {
+        regs->rax = -EPERM;
+        regs->rip += len;
+        return;
+    }
+    if (!hvm_long_mode(v) || !may_call(regs->rax)) {
+        regs->rax = -ENOSYS;
+        regs->rip += len;
+        return;
+    }
+    if (!hypercall_issue(regs))
+        regs->rip += len;
+}
+
+void hvm_hypercall_page(void *page)
+{
+    memset(page, 0xcc, PAGE_SIZE);
+    for (unsigned nr = 0; nr < PAGE_SIZE / 32; nr++) {
+        uint8_t *p = (uint8_t *)page + nr * 32;
+
+        if (nr == __HYPERVISOR_iret) {
+            p[0] = 0x0f; /* ud2: not for these guests */
+            p[1] = 0x0b;
+            continue;
+        }
+        *p++ = 0xb8; /* mov $nr, %eax */
+        memcpy(p, &(uint32_t){nr}, 4);
+        p += 4;
+        *p++ = 0x0f; /* vmmcall */
+        *p++ = 0x01;
+        *p++ = 0xd9;
+        *p++ = 0xc3; /* ret */
+    }
+}
+
+/* --- struct guest_kind --- */
+
+static void load(struct vcpu *v)
+{
+    struct hvm_vcpu *h = v->arch.hvm;
+
+    *guest_regs() = v->arch.regs;
+    fpu_load(v);
+    write_dr0(h->dr[0]);
+    write_dr1(h->dr[1]);
+    write_dr2(h->dr[2]);
+    write_dr3(h->dr[3]);
+    if (cpu_has(RDTSCP))
+        wrmsr(MSR_TSC_AUX, h->tsc_aux);
+    hvm_vendor->load(v);
+}
+
+static void save(struct vcpu *v)
+{
+    struct hvm_vcpu *h = v->arch.hvm;
+
+    hvm_vendor->save(v);
+    v->arch.regs = *guest_regs();
+    if (host_cpu.xcr0_max) /* the guest may have set it unseen */
+        v->arch.xcr0 = xgetbv(0);
+    fpu_save(v);
+    h->dr[0] = read_dr0();
+    h->dr[1] = read_dr1();
+    h->dr[2] = read_dr2();
+    h->dr[3] = read_dr3();
+    if (cpu_has(RDTSCP))
+        wrmsr(MSR_TSC_AUX, 0);
+}
+
+static void __noreturn run(void)
+{
+    hvm_vendor->run();
+}
+
+/* Who unblocked v on account of the event may have been early: its vector is raised only here. */
+static void event(struct vcpu *v)
+{
+    if (v->arch.hvm->upcall_vector)
+        vlapic_raise(v, v->arch.hvm->upcall_vector);
+}
+
+static bool interruptible(const struct vcpu *v)
+{
+    return hvm_vendor->interruptible(v);
+}
+
+static void send_nmi(struct vcpu *v)
+{
+    WRITE_ONCE(v->arch.hvm->nmi_pending, true);
+    vcpu_unblock(v);
+    if (v != current && READ_ONCE(v->is_running))
+        send_ipi(v->processor, VECTOR_EVENT_CHECK);
+}
+
+static void dump(struct vcpu *v)
+{
+    const struct cpu_user_regs *r = v == current ? guest_regs() : &v->arch.regs;
+    struct emul_segment cs;
+    uint64_t efer = 0;
+
+    hvm_vendor->get_segment(v, EMUL_SEG_CS, &cs);
+    hvm_vendor->get_msr(v, MSR_EFER, &efer);
+    printk("d%uv%u: rip %04x:%016lx rsp %016lx rflags %lx efer %lx\n", v->domain->id, v->vcpu_id,
+           cs.sel, (unsigned long)r->rip, (unsigned long)r->rsp, (unsigned long)r->rflags,
+           (unsigned long)efer);
+    printk("  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", (unsigned long)r->rax,
+           (unsigned long)r->rbx, (unsigned long)r->rcx, (unsigned long)r->rdx);
+    printk("  rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", (unsigned long)r->rsi,
+           (unsigned long)r->rdi, (unsigned long)r->rbp, (unsigned long)r->r8);
+    printk("  cr0 %016lx cr2 %016lx cr3 %016lx cr4 %016lx\n",
+           (unsigned long)hvm_vendor->get_cr(v, 0), (unsigned long)hvm_vendor->get_cr(v, 2),
+           (unsigned long)hvm_vendor->get_cr(v, 3), (unsigned long)hvm_vendor->get_cr(v, 4));
+}
+
+const struct guest_kind hvm_kind = {.save = save,
+                                    .load = load,
+                                    .run = run,
+                                    .event = event,
+                                    .interruptible = interruptible,
+                                    .send_nmi = send_nmi,
+                                    .copy_from = hvm_copy_from_guest,
+                                    .copy_to = hvm_copy_to_guest,
+                                    .hypercall_page = hvm_hypercall_page,
+                                    .dump = dump};
+
+/* --- state after reset, or at a start-up interrupt --- */
+
+void hvm_reset_state(struct vcpu *v, uint8_t start_page)
+{
+    struct emul_segment data = {.limit = 0xffff, .attr = EMUL_SEG_P | EMUL_SEG_S | 3};
+    struct emul_segment code = data, ldtr = {.limit = 0xffff, .attr = EMUL_SEG_P | 2};
+    struct emul_segment tr = {.limit = 0xffff, .attr = EMUL_SEG_P | 0xb}, table = {.limit = 0xffff};
+
+    code.attr |= EMUL_SEG_CODE;
+    code.sel = start_page << 8;
+    code.base = (uint64_t)start_page << 12;
+    memset(&v->arch.regs, 0, sizeof(v->arch.regs));
+    v->arch.regs.rflags = EFLAGS_MBS;
+    for (unsigned s = EMUL_SEG_ES; s <= EMUL_SEG_GS; s++)
+        hvm_vendor->set_segment(v, s, s == EMUL_SEG_CS ? &code : &data);
+    hvm_vendor->set_segment(v, HVM_SEG_TR, &tr);
+    hvm_vendor->set_segment(v, HVM_SEG_LDTR, &ldtr);
+    hvm_vendor->set_segment(v, HVM_SEG_GDTR, &table);
+    hvm_vendor->set_segment(v, HVM_SEG_IDTR, &table);
+    hvm_vendor->set_msr(v, MSR_EFER, 0);
+    hvm_vendor->set_cr(v, 0, CR0_ET);
+    hvm_vendor->set_cr(v, 2, 0);
+    hvm_vendor->set_cr(v, 3, 0);
+    hvm_vendor->set_cr(v, 4, 0);
+    hvm_vendor->set_dr(v, 6, 0xffff0ff0);
+    hvm_vendor->set_dr(v, 7, 0x400);
+    memset(v->arch.hvm->dr, 0, sizeof(v->arch.hvm->dr));
+    v->arch.hvm->event.valid = false;
+    v->arch.hvm->nmi_pending = v->arch.hvm->nmi_masked = false;
+}
+
+bool arch_has_hvm(void)
+{
+    return hvm_vendor;
+}
+
+/* --- life --- */
+
+static void hvm_boot(void)
+{
+    if (svm_probe() && !svm_cpu_prepare(0))
+        hvm_vendor = &svm_vendor;
+    if (hvm_vendor)
+        printk(KERN_INFO "HVM: %s with nested paging\n", hvm_vendor->name);
+}
+
+static int hvm_cpu_up(unsigned cpu)
+{
+    return hvm_vendor ? svm_cpu_prepare(cpu) : 0;
+}
+
+static int hvm_domain_create(struct domain *d, const struct xen_domctl_createdomain *cfg)
+{
+    if (!d->is_hvm)
+        return 0;
+    if (!hvm_vendor)
+        return -EOPNOTSUPP;
+    if (cfg->arch.emulation_flags != XEN_X86_EMU_LAPIC || !(cfg->flags & XEN_DOMCTL_CDF_hap))
+        return -EOPNOTSUPP;
+    d->arch.hvm = xzalloc(struct hvm_domain);
+    if (!d->arch.hvm)
+        return -ENOMEM;
+    d->arch.kind = &hvm_kind;
+    d->arch.hvm->params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
+    return p2m_create(d);
+}
+
+static int hvm_relinquish(struct domain *d)
+{
+    return d->arch.hvm ? p2m_relinquish(d) : 0;
+}
+
+static void hvm_domain_free(struct domain *d)
+{
+    if (!d->arch.hvm)
+        return;
+    p2m_free(d);
+    xfree(d->arch.hvm);
+}
+
+static int hvm_vcpu_create(struct vcpu *v)
+{
+    int rc;
+
+    if (!v->domain->arch.hvm)
+        return 0;
+    v->arch.hvm = xzalloc(struct hvm_vcpu);
+    if (!v->arch.hvm)
+        return -ENOMEM;
+    v->arch.hvm->asid_cpu = NR_CPUS;
+    vlapic_create(v);
+    rc = fpu_create(v);
+    if (!rc)
+        rc = hvm_vendor->vcpu_create(v);
+    if (!rc)
+        hvm_reset_state(v, 0);
+    return rc;
+}
+
+static void hvm_vcpu_free(struct vcpu *v)
+{
+    if (!v->arch.hvm)
+        return;
+    vlapic_free(v);
+    hvm_vendor->vcpu_free(v);
+    xfree(v->arch.hvm);
+}
+
+static void hvm_dump(struct domain *d)
+{
+    struct vcpu *v;
+
+    if (d->arch.hvm)
+        for_each_vcpu (d, v)
+            printk("  vcpu %u: %lu exits\n", v->vcpu_id, (unsigned long)v->arch.hvm->exits);
+}
+
+DEFINE_UNIT(hvm, .name = "hvm", .level = UNIT_MEM + 5, .boot = hvm_boot, .cpu_up = hvm_cpu_up,
+            .domain_create = hvm_domain_create, .relinquish = hvm_relinquish,
+            .domain_free = hvm_domain_free, .vcpu_create = hvm_vcpu_create,
+            .vcpu_free = hvm_vcpu_free, .dump = hvm_dump);

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Hardware-virtualised guests (PVH): what the files here call of each other.
+ *
+ * A vcpu's general registers are in a cpu_user_regs, as any guest's (guest_regs() while it is
+ * current, arch.regs otherwise; selectors in it mean nothing).  All that the CPU itself switches is
+ * the vendor's: svm/ implements struct hvm_vendor, and nothing else of it is called.  The vendor
+ * leaves the guest, sees what it was, and calls hvm_*() below for what is the same on all.
+ *
+ * Unless noted, functions are for current, with interrupts on.
+ */
+#pragma once
+#include "arch/x86/emulate/emulate.h"
+#include "arch/x86/guest.h"
+#include "arch/x86/hvm/p2m.h"
+#include "arch/x86/hvm/vlapic.h"
+#include "domain/domain.h"
+#include <xen/hvm/params.h>
+
+/* Segments: numbers of enum emul_seg, and these. */
+#define HVM_SEG_TR   6
+#define HVM_SEG_LDTR 7
+#define HVM_SEG_GDTR 8 /* base and limit only */
+#define HVM_SEG_IDTR 9
+#define NR_HVM_SEGS  10
+
+/* Exceptions and interrupts; the types are numbered as both vendors do. */
+enum hvm_event_type { HVM_EVENT_INTR = 0, HVM_EVENT_NMI = 2, HVM_EVENT_EXCEPTION = 3 };
+struct hvm_event {
+    uint8_t vector, type; /* enum hvm_event_type */
+    bool valid, has_error;
+    uint32_t error;
+};
+
+enum { VEC_DB = 1, VEC_NMI = 2, VEC_UD = 6, VEC_DF = 8, VEC_GP = 13, VEC_PF = 14, VEC_AC = 17 };
+
+#define PFEC_PRESENT 0x1u
+#define PFEC_WRITE   0x2u
+#define PFEC_USER    0x4u
+#define PFEC_FETCH   0x10u
+
+struct hvm_vcpu {
+    void *vendor;             /* svm/ */
+    struct hvm_event event;   /* to be delivered at the next entry */
+    uint64_t p2m_generation;  /* of the domain's mappings that its TLB entries were made by */
+    uint64_t tlb_clock;       /* tlb_last_full() then */
+    uint64_t asid_generation; /* of asid_cpu, the CPU of all that */
+    unsigned asid_cpu;
+    unsigned long dr[4];
+    uint64_t tsc_aux;
+    uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
+    bool nmi_pending, nmi_masked;
+    uint64_t exits;        /* for debug keys */
+    uint8_t upcall_vector; /* HVMOP_set_evtchn_upcall_vector; 0: none */
+    struct vlapic lapic;
+};
+
+struct hvm_domain {
+    struct p2m p2m;
+    uint64_t params[HVM_NR_PARAMS];
+    uint8_t callback_vector; /* HVM_PARAM_CALLBACK_IRQ of type vector; 0: none */
+};
+
+struct hvm_vendor {
+    const char *name;
+    /* The format of page tables: see p2m.h. */
+    struct p2m_format p2m;
+    int (*vcpu_create)(struct vcpu *v);
+    void (*vcpu_free)(struct vcpu *v);
+    /* Context switch, interrupts off. */
+    void (*load)(struct vcpu *v);
+    void (*save)(struct vcpu *v);
+    void (*run)(void) __attribute__((noreturn));
+
+    /* State of v, which is current or does not run. */
+    void (*get_segment)(const struct vcpu *v, unsigned seg, struct emul_segment *s);
+    void (*set_segment)(struct vcpu *v, unsigned seg, const struct emul_segment *s);
+    unsigned (*get_cpl)(const struct vcpu *v);
+    uint64_t (*get_cr)(const struct vcpu *v, unsigned cr); /* 0, 2, 3, 4 */
+    void (*set_cr)(struct vcpu *v, unsigned cr, uint64_t val);
+    uint64_t (*get_dr)(const struct vcpu *v, unsigned dr); /* 6, 7 */
+    void (*set_dr)(struct vcpu *v, unsigned dr, uint64_t val);
+    /* MSRs that the CPU switches: EFER, STAR and its kin, SYSENTER, bases, PAT; false: not one. */
+    bool (*get_msr)(const struct vcpu *v, uint32_t msr, uint64_t *val);
+    bool (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t val);
+
+    /* Whether an interrupt could be delivered: RFLAGS.IF, no shadow of STI or MOV SS. */
+    bool (*interruptible)(const struct vcpu *v);
+    bool (*in_shadow)(const struct vcpu *v);
+    /* Entry, interrupts off: delivers it; or has v leave as soon as an interrupt could be. */
+    void (*inject)(struct vcpu *v, const struct hvm_event *e);
+    void (*want_window)(struct vcpu *v, bool want);
+};
+
+extern const struct hvm_vendor *hvm_vendor; /* NULL: the host has none, or none that will do */
+extern const struct hvm_vendor svm_vendor;
+bool svm_probe(void); /* boot */
+/* Memory that a CPU needs, before it runs guests; -ENOMEM. */
+int svm_cpu_prepare(unsigned cpu);
+
+/* --- hvm.c --- */
+extern const struct guest_kind hvm_kind;
+void hvm_inject(struct vcpu *v, uint8_t vector, int error); /* exception; error < 0: has none */
+void hvm_inject_page_fault(struct vcpu *v, uint64_t addr, uint32_t error);
+/* The vector of v's upcall, if one is due. */
+void hvm_raise_upcall(struct vcpu *v);
+/* A triple fault: what HVM_PARAM_TRIPLE_FAULT_REASON says becomes of the domain. */
+void hvm_triple_fault(struct vcpu *v);
+/* HLT: blocks until an interrupt. */
+void hvm_hlt(struct vcpu *v, struct cpu_user_regs *regs);
+/* VMMCALL; regs->rip is behind it if it is not to be done again.  len: of the instruction. */
+void hvm_hypercall(struct cpu_user_regs *regs, unsigned len);
+void hvm_hypercall_page(void *page);
+/* On the way into the guest, interrupts off: what is pending is put where the CPU delivers it. */
+void hvm_deliver(struct vcpu *v);
+/* Real-mode start at a page below 1 MB (start-up interrupt), or as after reset. */
+void hvm_reset_state(struct vcpu *v, uint8_t start_page);
+
+/* --- access.c: the guest's address space, by its own page tables --- */
+/* Guest physical address of a linear one: 0, or -EFAULT with *error as of a page fault. */
+int hvm_translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa, uint32_t *error);
+/* Bytes not copied.  access: PFEC_USER and PFEC_FETCH as of the access.  *gpa: of MMIO met. */
+size_t hvm_copy_from_linear(struct vcpu *v, void *dst, uint64_t addr, size_t len, uint32_t access);
+size_t hvm_copy_to_linear(struct vcpu *v, uint64_t addr, const void *src, size_t len,
+                          uint32_t access);
+size_t hvm_copy_from_guest(void *dst, uint64_t addr, size_t len);
+size_t hvm_copy_to_guest(uint64_t addr, const void *src, size_t len);
+
+/* --- cpuid.c, msr.c, io.c, mmio.c --- */
+void hvm_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct emul_cpuid *res);
+/* false: #GP */
+bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val);
+bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val);
+/* Lets the emulator execute the instruction at rip; false: it could not. */
+bool hvm_emulate(struct vcpu *v, struct cpu_user_regs *regs);
+/* How long the instruction at rip is; 0: it cannot be told (an exception is pending). */
+unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs);
+/* The guest touched gpa, where nothing is mapped that it may touch so. */
+void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, bool write);
+
+static inline bool hvm_long_mode(const struct vcpu *v)
+{
+    struct emul_segment cs;
+
+    hvm_vendor->get_segment(v, EMUL_SEG_CS, &cs);
+    return cs.attr & EMUL_SEG_L;
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Instructions that touch what is not RAM.  The only device with registers in memory is the local
+ * APIC; elsewhere reads find all ones and writes go nowhere, as on a bus with nothing on it.
+ */
+#include "arch/x86/hvm/hvm.h"
+#include "asm/cpufeature.h"
+#include "asm/regs.h"
+#include "kernel/console.h"
+#include "lib/string.h"
+
+static uint32_t access_of(const struct emul_ctxt *ctxt)
+{
+    return ctxt->cpl == 3 ? PFEC_USER : 0;
+}
+
+static int fetch(struct emul_ctxt *ctxt, uint64_t addr, void *buf, unsigned bytes)
+{
+    uint32_t access = access_of(ctxt) | PFEC_FETCH, error;
+    uint64_t gpa;
+
+    if (!hvm_copy_from_linear(current, buf, addr, bytes, access))
+        return EMUL_OKAY;
+    if (hvm_translate(current, addr, access, &gpa, &error))
+        return emul_pagefault(ctxt, error, addr);
+    return EMUL_UNHANDLEABLE;
+}
+
+/* A part of an access that lies in one page. */
+static int read_page(struct emul_ctxt *ctxt, uint64_t addr, uint8_t *buf, unsigned bytes)
+{
+    uint32_t error;
+    uint64_t gpa;
+
+    if (hvm_translate(current, addr, access_of(ctxt), &gpa, &error))
+        return emul_pagefault(ctxt, error, addr);
+    if (vlapic_has_page(current, gpa)) {
+        uint32_t val = (gpa & 15) < 4 ? vlapic_read(current, gpa & 0xff0) >> 8 * (gpa & 3) : 0;
+
+        memset(buf, 0, bytes);
+        memcpy(buf, &val, min(bytes, 4u));
+    } else if (hvm_copy_from_linear(current, buf, addr, bytes, access_of(ctxt)))
+        memset(buf, 0xff, bytes);
+    return EMUL_OKAY;
+}
+
+static int write_page(struct emul_ctxt *ctxt, uint64_t addr, const uint8_t *buf, unsigned bytes)
+{
+    uint32_t error, val = 0;
+    uint64_t gpa;
+
+    if (hvm_translate(current, addr, access_of(ctxt) | PFEC_WRITE, &gpa, &error))
+        return emul_pagefault(ctxt, error, addr);
+    if (vlapic_has_page(current, gpa)) {
+        memcpy(&val, buf, min(bytes, 4u));
+        if (!(gpa & 15) && bytes == 4)
+            vlapic_write(current, gpa & 0xff0, val);
+        return EMUL_OKAY;
+    }
+    hvm_copy_to_linear(current, addr, buf, bytes, access_of(ctxt)); /* or nowhere */
+    return EMUL_OKAY;
+}
+
+static unsigned in_this_page(uint64_t addr, unsigned bytes)
+{
+    return min(bytes, (unsigned)(PAGE_SIZE - (addr & (PAGE_SIZE - 1))));
+}
+
+static int read(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *buf, unsigned bytes)
+{
+    unsigned n = in_this_page(addr, bytes);
+    int rc = read_page(ctxt, addr, buf, n);
+
+    (void)seg;
+    return rc || n == bytes ? rc : read_page(ctxt, addr + n, (uint8_t *)buf + n, bytes - n);
+}
+
+static int write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, const void *buf,
+                 unsigned bytes)
+{
+    unsigned n = in_this_page(addr, bytes);
+    int rc = write_page(ctxt, addr, buf, n);
+
+    (void)seg;
+    return rc || n == bytes ? rc : write_page(ctxt, addr + n, (const uint8_t *)buf + n, bytes - n);
+}
+
+static int segment(struct emul_ctxt *ctxt, enum emul_seg seg, struct emul_segment *res)
+{
+    (void)ctxt;
+    hvm_vendor->get_segment(current, seg, res);
+    return EMUL_OKAY;
+}
+
+/* There is nothing at any port. */
+static int read_port(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes, uint32_t *val)
+{
+    (void)ctxt, (void)port, (void)bytes;
+    *val = ~0u;
+    return EMUL_OKAY;
+}
+
+static int write_port(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes, uint32_t val)
+{
+    (void)ctxt, (void)port, (void)bytes, (void)val;
+    return EMUL_OKAY;
+}
+
+/* Of control registers only the task priority is ever asked for here. */
+static int write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
+{
+    if (reg != 8)
+        return EMUL_UNHANDLEABLE;
+    if (val >> 4)
+        return emul_inject(ctxt, EMUL_VEC_GP, 0);
+    vlapic_set_tpr(current, val << 4);
+    return EMUL_OKAY;
+}
+
+static const struct emul_ops mmio_ops = {.insn_fetch = fetch,
+                                         .read = read,
+                                         .write = write,
+                                         .read_io = read_port,
+                                         .write_io = write_port,
+                                         .write_cr = write_cr,
+                                         .segment = segment};
+
+static void init_ctxt(struct vcpu *v, struct cpu_user_regs *regs, struct emul_ctxt *ctxt)
+{
+    struct emul_segment cs, ss;
+    uint64_t cr0 = hvm_vendor->get_cr(v, 0);
+
+    hvm_vendor->get_segment(v, EMUL_SEG_CS, &cs);
+    hvm_vendor->get_segment(v, EMUL_SEG_SS, &ss);
+    *ctxt = (struct emul_ctxt){
+        .regs = regs,
+        .ops = &mmio_ops,
+        .addr_size = cs.attr & EMUL_SEG_L    ? 64
+                     : cs.attr & EMUL_SEG_DB ? 32
+                                             : 16,
+        .sp_size = cs.attr & EMUL_SEG_L    ? 64
+                   : ss.attr & EMUL_SEG_DB ? 32
+                                           : 16,
+        .cpl = hvm_vendor->get_cpl(v),
+        .iopl = (regs->rflags & EFLAGS_IOPL) >> 12,
+        .real_mode = !(cr0 & CR0_PE) || (regs->rflags & EFLAGS_VM),
+        .amd = host_cpu.vendor == VENDOR_AMD,
+    };
+}
+
+static void deliver_exception(struct vcpu *v, const struct emul_ctxt *ctxt)
+{
+    if (ctxt->exception.vector == VEC_PF)
+        hvm_inject_page_fault(v, ctxt->exception.cr2, ctxt->exception.error_code);
+    else
+        hvm_inject(v, ctxt->exception.vector,
+                   ctxt->exception.has_error ? (int)ctxt->exception.error_code : -1);
+}
+
+bool hvm_emulate(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    struct emul_ctxt ctxt;
+
+    init_ctxt(v, regs, &ctxt);
+    switch (x86_emulate(&ctxt)) {
+    case EMUL_EXCEPTION:
+        deliver_exception(v, &ctxt);
+        return true;
+    case EMUL_UNHANDLEABLE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    struct emul_ctxt ctxt;
+    struct insn insn;
+
+    init_ctxt(v, regs, &ctxt);
+    switch (x86_decode(&ctxt, &insn)) {
+    case EMUL_OKAY:
+        return insn.len;
+    case EMUL_EXCEPTION:
+        deliver_exception(v, &ctxt);
+        return 0;
+    default:
+        hvm_inject(v, VEC_UD, -1);
+        return 0;
+    }
+}
+
+void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, bool write)
+{
+    struct page_info *pg;
+
+    /* Another vcpu may have mapped it meanwhile: everything that is mapped may be touched. */
+    if (!vlapic_has_page(v, gpa) && (pg = p2m_get_page(v->domain, _gfn(gpa >> PAGE_SHIFT)))) {
+        put_page(pg);
+        return;
+    }
+    if (!hvm_emulate(v, regs))
+        domain_crash(v->domain, "vcpu %u: cannot emulate its %s at guest physical %#lx", v->vcpu_id,
+                     write ? "write" : "read", (unsigned long)gpa);
+}

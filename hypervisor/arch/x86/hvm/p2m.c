@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The physical address space of a domain with nested paging.
+ *
+ * A tree of tables in the CPU's own format, four levels, with leaves of 4 KB, 2 MB and 1 GB.  A
+ * leaf holds for each of its frames a reference of the page and one of the writable type; so no
+ * frame is freed or becomes a page table of a PV guest while a guest can reach it.
+ *
+ * Writers hold the lock.  Readers do not: they see an entry as it was a moment ago, and take a
+ * reference of the page, which fails if it has been freed or has changed hands meanwhile.  A table
+ * that has been linked stays linked (a large leaf is split, tables are never merged), so a reader
+ * never stands in freed memory.
+ *
+ * Unmapping: the entry is cleared, the domain's generation counted up, and every CPU that may run
+ * one of its vcpus is interrupted; a vcpu that enters its guest with an old generation gets a fresh
+ * ASID first.  Only then are the references dropped.
+ */
+#include "arch/x86/hvm/hvm.h"
+#include "arch/x86/mm/mm.h"
+#include "asm/page.h"
+#include "asm/cpufeature.h"
+#include "hypercall/hypercall.h"
+#include "kernel/panic.h"
+#include "lib/errno.h"
+
+#define P2M_LEVELS 4
+/* Before the tools have said how much: enough for a domain of a few MB. */
+#define DEFAULT_TABLES 64
+/* Frames between looks at whether somebody else needs this CPU. */
+#define RELINQUISH_BATCH 64
+
+static struct p2m *p2m_of(const struct domain *d)
+{
+    return &d->arch.hvm->p2m;
+}
+
+static unsigned gfn_index(uint64_t gfn, unsigned level)
+{
+    return (gfn >> (9 * (level - 1))) & (PTES_PER_TABLE - 1);
+}
+
+static bool is_leaf(uint64_t e, unsigned level)
+{
+    return level == 1 || (e & PTE_PSE);
+}
+
+static uint64_t *table_of(uint64_t e)
+{
+    return mfn_to_virt(pte_mfn(e));
+}
+
+static bool gfn_ok(uint64_t gfn, unsigned order)
+{
+    unsigned bits = min(host_cpu.phys_bits, 48u) - PAGE_SHIFT;
+
+    return !(gfn >> bits) && !((gfn + (1ULL << order) - 1) >> bits) &&
+           !(gfn & ((1ULL << order) - 1));
+}
+
+int p2m_create(struct domain *d)
+{
+    struct p2m *p = p2m_of(d);
+
+    spin_lock_init(&p->lock, LOCK_P2M);
+    p->root = alloc_page_virt();
+    p->tables = 1;
+    p->max_tables = DEFAULT_TABLES;
+    return p->root ? 0 : -ENOMEM;
+}
+
+/* The entry for gfn, and its level: a leaf, or one that is not present. */
+static uint64_t lookup(const struct p2m *p, uint64_t gfn, unsigned *level)
+{
+    const uint64_t *table = p->root;
+    uint64_t e = 0;
+
+    for (*level = P2M_LEVELS; table; --*level) {
+        e = READ_ONCE(table[gfn_index(gfn, *level)]);
+        if (!(e & PTE_PRESENT) || is_leaf(e, *level))
+            break;
+        table = table_of(e);
+    }
+    return e;
+}
+
+struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
+{
+    struct page_info *pg;
+    uint64_t e, offset;
+    unsigned level;
+
+    if (!gfn_ok(gfn_x(gfn), 0))
+        return NULL;
+    e = lookup(p2m_of(d), gfn_x(gfn), &level);
+    if (!(e & PTE_PRESENT))
+        return NULL;
+    offset = gfn_x(gfn) & ((1ULL << (9 * (level - 1))) - 1);
+    pg = mfn_to_page(mfn_add(pte_mfn(e), offset));
+    return get_page(pg, d) ? pg : NULL;
+}
+
+/* --- changing it; under the lock --- */
+
+static uint64_t *new_table(struct p2m *p)
+{
+    uint64_t *table = p->tables < p->max_tables ? alloc_page_virt() : NULL;
+
+    if (table)
+        p->tables++;
+    return table;
+}
+
+static uint64_t table_entry(const uint64_t *table)
+{
+    return make_pte(virt_to_mfn(table), hvm_vendor->p2m.table);
+}
+
+/* A large leaf becomes a table of smaller ones. */
+static int split(struct p2m *p, uint64_t *e, unsigned level)
+{
+    uint64_t *table = new_table(p), old = *e;
+    uint64_t step = PAGE_SIZE << (9 * (level - 2));
+
+    if (!table)
+        return -ENOMEM;
+    if (level == 2)
+        old &= ~(uint64_t)PTE_PSE;
+    for (unsigned i = 0; i < PTES_PER_TABLE; i++)
+        table[i] = old + i * step;
+    smp_wmb();
+    WRITE_ONCE(*e, table_entry(table));
+    return 0;
+}
+
+/* The entry for gfn at `level`, with the tables above made as needed; NULL: no memory. */
+static uint64_t *entry_for(struct p2m *p, uint64_t gfn, unsigned level)
+{
+    uint64_t *table = p->root;
+
+    for (unsigned l = P2M_LEVELS; l > level; l--) {
+        uint64_t *e = &table[gfn_index(gfn, l)];
+
+        if (!(*e & PTE_PRESENT)) {
+            uint64_t *below = new_table(p);
+
+            if (!below)
+                return NULL;
+            smp_wmb();
+            WRITE_ONCE(*e, table_entry(below));
+        } else if (is_leaf(*e, l) && split(p, e, l))
+            return NULL;
+        table = table_of(*e);
+    }
+    return &table[gfn_index(gfn, level)];
+}
+
+static void put_frames(struct page_info *pg, uint64_t nr)
+{
+    for (uint64_t i = 0; i < nr; i++)
+        put_page_and_type(pg + i);
+}
+
+static int get_frames(struct domain *d, struct page_info *pg, uint64_t nr)
+{
+    for (uint64_t i = 0; i < nr; i++)
+        if (!get_page_and_type(pg + i, d, PGT_writable)) {
+            put_frames(pg, i);
+            return -EBUSY;
+        }
+    return 0;
+}
+
+/* One leaf of 2^order frames, order a level's.  A present table below is filled instead. */
+static int map_leaf(struct p2m *p, uint64_t gfn, mfn_t mfn, unsigned order)
+{
+    unsigned level = order / 9 + 1;
+    uint64_t *e = entry_for(p, gfn, level);
+
+    if (!e)
+        return -ENOMEM;
+    if (*e & PTE_PRESENT)
+        return -EEXIST;
+    WRITE_ONCE(*e, make_pte(mfn, hvm_vendor->p2m.ram | (level > 1 ? PTE_PSE : 0)));
+    return 0;
+}
+
+/* Clears n entries of smallest leaves from gfn on, which map_leaf() has just made. */
+static void unmap_new(struct p2m *p, uint64_t gfn, uint64_t n, unsigned order)
+{
+    for (uint64_t i = 0; i < n; i++)
+        WRITE_ONCE(*entry_for(p, gfn + (i << order), order / 9 + 1), 0);
+}
+
+int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
+{
+    struct p2m *p = p2m_of(d);
+    uint64_t mfn = mfn_x(page_to_mfn(pg)), nr = 1ULL << order, i, done = 0;
+    /* The largest leaf that fits. */
+    unsigned leaf = order >= 18 ? 18 : order >= 9 ? 9 : 0;
+    int rc;
+
+    if (!gfn_ok(gfn_x(gfn), order))
+        return -EINVAL;
+    rc = get_frames(d, pg, nr);
+    if (rc)
+        return rc;
+    spin_lock(&p->lock);
+    if (d->dying)
+        rc = -EINVAL;
+    for (i = 0; !rc && i < nr; i += 1ULL << leaf) {
+        rc = map_leaf(p, gfn_x(gfn) + i, _mfn(mfn + i), leaf);
+        if (rc == -EEXIST && leaf && !i) {
+            leaf = 0; /* there is a table already */
+            rc = map_leaf(p, gfn_x(gfn), _mfn(mfn), 0);
+        }
+        if (!rc)
+            done++;
+    }
+    if (rc)
+        unmap_new(p, gfn_x(gfn), done, leaf);
+    else
+        p->max_gfn = max(p->max_gfn, gfn_x(gfn) + nr - 1);
+    spin_unlock(&p->lock);
+    if (rc)
+        put_frames(pg, nr);
+    return rc;
+}
+
+/* No CPU goes on using what has been unmapped. */
+void p2m_flush(struct domain *d)
+{
+    __atomic_add_fetch(&p2m_of(d)->generation, 1, __ATOMIC_SEQ_CST);
+    flush_tlb_mask(&d->dirty_cpus);
+}
+
+struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
+{
+    struct p2m *p = p2m_of(d);
+    struct page_info *pg = NULL;
+    unsigned level;
+    uint64_t *e;
+
+    if (!gfn_ok(gfn_x(gfn), 0))
+        return NULL;
+    spin_lock(&p->lock);
+    /* Not present: nothing is to be made present for it. */
+    if (lookup(p, gfn_x(gfn), &level) & PTE_PRESENT) {
+        e = entry_for(p, gfn_x(gfn), 1);
+        if (e) {
+            pg = mfn_to_page(pte_mfn(*e));
+            WRITE_ONCE(*e, 0);
+        }
+    }
+    spin_unlock(&p->lock);
+    if (!pg)
+        return NULL;
+    p2m_flush(d);
+    put_page_type(pg);
+    return pg;
+}
+
+uint64_t p2m_max_gfn(const struct domain *d)
+{
+    return READ_ONCE(p2m_of(d)->max_gfn);
+}
+
+/* --- the end --- */
+
+/* None of d's vcpus runs any more. */
+int p2m_relinquish(struct domain *d)
+{
+    struct p2m *p = p2m_of(d);
+    unsigned n = 0;
+
+    while (p->root && p->relinquish_gfn <= p->max_gfn) {
+        uint64_t gfn = p->relinquish_gfn, *table = p->root, *e;
+        unsigned level = P2M_LEVELS;
+
+        for (;; level--) {
+            e = &table[gfn_index(gfn, level)];
+            if (!(*e & PTE_PRESENT) || is_leaf(*e, level))
+                break;
+            table = table_of(*e);
+        }
+        if ((*e & PTE_PRESENT) && level > 2) {
+            /* In pieces that are done soon. */
+            uint64_t step = 1ULL << (9 * (level - 2)), at = gfn_index(gfn, level - 1) * step;
+            struct page_info *pg = mfn_to_page(mfn_add(pte_mfn(*e), at));
+
+            put_frames(pg, step);
+            p->relinquish_gfn = (gfn | (step - 1)) + 1;
+            if (!(p->relinquish_gfn & ((1ULL << (9 * (level - 1))) - 1)))
+                WRITE_ONCE(*e, 0);
+        } else {
+            uint64_t nr = 1ULL << (9 * (level - 1));
+            struct page_info *pg = mfn_to_page(pte_mfn(*e));
+            bool present = *e & PTE_PRESENT;
+
+            WRITE_ONCE(*e, 0);
+            if (present)
+                put_frames(pg, nr);
+            p->relinquish_gfn = (gfn | (nr - 1)) + 1;
+        }
+        if (++n % RELINQUISH_BATCH == 0 && hypercall_preempt_check())
+            return -ERESTART;
+    }
+    return 0;
+}
+
+static void free_tables(uint64_t *table, unsigned level)
+{
+    for (unsigned i = 0; level > 1 && i < PTES_PER_TABLE; i++)
+        if ((table[i] & PTE_PRESENT) && !is_leaf(table[i], level))
+            free_tables(table_of(table[i]), level - 1);
+    free_page_virt(table);
+}
+
+void p2m_free(struct domain *d)
+{
+    struct p2m *p = p2m_of(d);
+
+    if (p->root)
+        free_tables(p->root, P2M_LEVELS);
+    p->root = NULL;
+}

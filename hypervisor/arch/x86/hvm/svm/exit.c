@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Into the guest and out of it (entry.S calls both): why it has left, and what is done about it.
+ *
+ * The CPU tells the length of an instruction that was intercepted only where it can (nRIP save);
+ * elsewhere the two or three bytes that it mostly is are compared, and if there are prefixes the
+ * decoder is asked.
+ */
+#include "svm.h"
+#include "arch/x86/time/time.h"
+#include "asm/cpufeature.h"
+#include "asm/msr.h"
+#include "asm/regs.h"
+#include "hypercall/hypercall.h"
+#include "kernel/console.h"
+#include "kernel/panic.h"
+#include "kernel/softirq.h"
+#include "lib/string.h"
+
+/* --- instructions --- */
+
+static void skip(struct cpu_user_regs *regs, unsigned len)
+{
+    struct vcpu *v = current;
+
+    regs->rip += len;
+    if (!hvm_long_mode(v))
+        regs->rip = (uint32_t)regs->rip;
+    vmcb_of(v)->shadow &= ~1ULL;
+    if (unlikely(regs->rflags & EFLAGS_TF)) {
+        vmcb_of(v)->dr6 |= 1UL << 14;
+        hvm_inject(v, VEC_DB, -1);
+    }
+}
+
+/* Is it at rip, plainly? */
+static bool is_insn(struct vcpu *v, const struct cpu_user_regs *regs, const char *bytes,
+                    unsigned len)
+{
+    struct emul_segment cs;
+    char found[3];
+
+    hvm_vendor->get_segment(v, EMUL_SEG_CS, &cs);
+    if (hvm_copy_from_linear(v, found, (cs.attr & EMUL_SEG_L ? 0 : cs.base) + regs->rip, len,
+                             PFEC_FETCH))
+        return false;
+    return !memcmp(found, bytes, len);
+}
+
+/* The length of the intercepted instruction, which is `bytes` and maybe prefixes; 0: a fault. */
+static unsigned insn_len(struct vcpu *v, struct cpu_user_regs *regs, const char *bytes,
+                         unsigned len)
+{
+    const struct vmcb *vmcb = vmcb_of(v);
+
+    if (vmcb->next_rip > regs->rip && vmcb->next_rip - regs->rip <= EMUL_MAX_INSN)
+        return vmcb->next_rip - regs->rip;
+    if (likely(is_insn(v, regs, bytes, len)))
+        return len;
+    return hvm_insn_length(v, regs);
+}
+
+static void exit_cpuid(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    unsigned len = insn_len(v, regs, "\x0f\xa2", 2);
+    struct emul_cpuid res;
+
+    if (!len)
+        return;
+    hvm_cpuid(v, regs->rax, regs->rcx, &res);
+    regs->rax = res.a;
+    regs->rbx = res.b;
+    regs->rcx = res.c;
+    regs->rdx = res.d;
+    skip(regs, len);
+}
+
+static void exit_msr(struct vcpu *v, struct cpu_user_regs *regs, bool write)
+{
+    unsigned len = insn_len(v, regs, write ? "\x0f\x30" : "\x0f\x32", 2);
+    uint32_t msr = regs->rcx;
+    uint64_t val;
+    bool ok;
+
+    if (!len)
+        return;
+    if (write)
+        ok = hvm_wrmsr(v, msr, (uint32_t)regs->rax | regs->rdx << 32);
+    else {
+        ok = hvm_rdmsr(v, msr, &val);
+        if (ok) {
+            regs->rax = (uint32_t)val;
+            regs->rdx = val >> 32;
+        }
+    }
+    if (ok)
+        skip(regs, len);
+    else
+        hvm_inject(v, VEC_GP, 0);
+}
+
+#define IO_IN     1
+#define IO_STRING 4
+#define IO_REP    8
+
+#define PIT_COUNTER2 0x42
+
+/*
+ * No port has anything behind it.  The CPU says where the next instruction is.  But a timer that
+ * reads as all ones looks as if it were about to count: kernels wait for that, for long.
+ */
+static void exit_io(struct vcpu *v, struct cpu_user_regs *regs, uint32_t info)
+{
+    unsigned bytes = (info >> 4) & 7;
+
+    if (info & (IO_STRING | IO_REP)) {
+        if (!hvm_emulate(v, regs))
+            hvm_inject(v, VEC_GP, 0);
+        return;
+    }
+    if (info & IO_IN) {
+        if (bytes == 4)
+            regs->rax = ~0u;
+        else if (info >> 16 == PIT_COUNTER2)
+            regs->rax &= ~0xffULL;
+        else
+            regs->rax |= bytes == 2 ? 0xffff : 0xff;
+    }
+    skip(regs, vmcb_of(v)->exit_info2 - regs->rip);
+}
+
+static void exit_rdtsc(struct vcpu *v, struct cpu_user_regs *regs, bool with_aux)
+{
+    unsigned len;
+    uint64_t tsc;
+
+    /* Some CPUs report the one for the other. */
+    if (!with_aux && is_insn(v, regs, "\x0f\x01\xf9", 3))
+        with_aux = true;
+    len = with_aux ? insn_len(v, regs, "\x0f\x01\xf9", 3) : insn_len(v, regs, "\x0f\x31", 2);
+    if (!len)
+        return;
+    tsc = arch_guest_tsc(v);
+    regs->rax = (uint32_t)tsc;
+    regs->rdx = tsc >> 32;
+    if (with_aux)
+        regs->rcx = v->arch.hvm->tsc_aux;
+    skip(regs, len);
+}
+
+static void exit_xsetbv(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    unsigned len = insn_len(v, regs, "\x0f\x01\xd1", 3);
+    uint64_t val = (uint32_t)regs->rax | regs->rdx << 32;
+
+    if (!len)
+        return;
+    if ((uint32_t)regs->rcx || !(val & XCR0_X87) || (val & ~host_cpu.xcr0_max) ||
+        ((val & XCR0_YMM) && !(val & XCR0_SSE)) || vmcb_of(v)->cpl) {
+        hvm_inject(v, VEC_GP, 0);
+        return;
+    }
+    v->arch.xcr0 = val;
+    xsetbv(0, val);
+    skip(regs, len);
+}
+
+static void exit_hlt(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    unsigned len = insn_len(v, regs, "\xf4", 1);
+
+    if (!len)
+        return;
+    skip(regs, len);
+    hvm_hlt(v, regs);
+}
+
+static void exit_cache(struct vcpu *v, struct cpu_user_regs *regs, const char *bytes)
+{
+    unsigned len = insn_len(v, regs, bytes, 2);
+
+    /* The guest has no memory that is not coherent. */
+    if (len)
+        skip(regs, len);
+}
+
+static void exit_exception(struct vcpu *v, struct cpu_user_regs *regs, unsigned vec)
+{
+    (void)regs;
+    switch (vec) {
+    case VEC_DB:
+        hvm_inject(v, VEC_DB, -1);
+        break;
+    case VEC_AC:
+        hvm_inject(v, VEC_AC, 0);
+        break;
+    default:
+        panic("machine check (guest running)");
+    }
+}
+
+/* An event whose delivery this exit has cut short comes again, unless its instruction will. */
+static void recover_event(struct vcpu *v, uint64_t e)
+{
+    uint8_t vector = EVENT_VECTOR(e), type = EVENT_TYPE(e);
+
+    if (type != HVM_EVENT_INTR && type != HVM_EVENT_NMI && type != HVM_EVENT_EXCEPTION)
+        return; /* INT n */
+    if (type == HVM_EVENT_EXCEPTION && (vector == 3 || vector == 4))
+        return; /* INT3, INTO */
+    v->arch.hvm->event = (struct hvm_event){.vector = vector,
+                                            .type = type,
+                                            .valid = true,
+                                            .has_error = e & EVENT_HAS_ERROR,
+                                            .error = e >> EVENT_ERROR_SHIFT};
+}
+
+static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    struct vmcb *vmcb = vmcb_of(v);
+
+    switch (vmcb->exit_code) {
+    case EXIT_INTR:
+    case EXIT_NMI:
+    case EXIT_SMI:
+    case EXIT_INIT:
+    case EXIT_VINTR:
+        break;      /* handled meanwhile, or at the next entry */
+    case EXIT_IRET: /* the NMI's handler is done */
+        vmcb->intercepts[0] &= ~ICPT_IRET;
+        v->arch.hvm->nmi_masked = false;
+        break;
+    case EXIT_CR8_WRITE:
+        if (!hvm_emulate(v, regs))
+            hvm_inject(v, VEC_UD, -1);
+        break;
+    case EXIT_NPF:
+        hvm_npt_fault(v, regs, vmcb->exit_info2, vmcb->exit_info1 & PFEC_WRITE);
+        break;
+    case EXIT_VMMCALL:
+        hvm_hypercall(regs, 3);
+        vmcb->shadow &= ~1ULL;
+        break;
+    case EXIT_CPUID:
+        exit_cpuid(v, regs);
+        break;
+    case EXIT_MSR:
+        exit_msr(v, regs, vmcb->exit_info1);
+        break;
+    case EXIT_IOIO:
+        exit_io(v, regs, vmcb->exit_info1);
+        break;
+    case EXIT_HLT:
+        exit_hlt(v, regs);
+        break;
+    case EXIT_RDTSC:
+    case EXIT_RDTSCP:
+        exit_rdtsc(v, regs, vmcb->exit_code == EXIT_RDTSCP);
+        break;
+    case EXIT_XSETBV:
+        exit_xsetbv(v, regs);
+        break;
+    case EXIT_INVD:
+        exit_cache(v, regs, "\x0f\x08");
+        break;
+    case EXIT_WBINVD:
+        exit_cache(v, regs, "\x0f\x09");
+        break;
+    case EXIT_SHUTDOWN:
+        hvm_triple_fault(v);
+        break;
+    case EXIT_EXCEPTION ... EXIT_EXCEPTION + 31:
+        exit_exception(v, regs, vmcb->exit_code - EXIT_EXCEPTION);
+        break;
+    case EXIT_RDPMC:
+        hvm_inject(v, VEC_GP, 0);
+        break;
+    case EXIT_VMRUN:
+    case EXIT_VMLOAD:
+    case EXIT_VMSAVE:
+    case EXIT_STGI:
+    case EXIT_CLGI:
+    case EXIT_SKINIT:
+    case EXIT_INVLPGA:
+    case EXIT_RSM:
+    case EXIT_MONITOR:
+    case EXIT_MWAIT:
+        hvm_inject(v, VEC_UD, -1);
+        break;
+    default:
+        domain_crash(v->domain, "vcpu %u: exit %#lx (%#lx, %#lx) cannot be handled", v->vcpu_id,
+                     (unsigned long)vmcb->exit_code, (unsigned long)vmcb->exit_info1,
+                     (unsigned long)vmcb->exit_info2);
+    }
+}
+
+void svm_exit(struct cpu_user_regs *regs)
+{
+    struct vcpu *v = current;
+    struct vmcb *vmcb = vmcb_of(v);
+
+    v->arch.hvm->exits++;
+    regs->rax = vmcb->rax;
+    regs->rsp = vmcb->rsp;
+    regs->rip = vmcb->rip;
+    regs->rflags = vmcb->rflags;
+    if (unlikely((vmcb->vintr & VINTR_TPR_MASK) != vlapic_get_tpr(v) >> 4))
+        vlapic_set_tpr(v, (vmcb->vintr & VINTR_TPR_MASK) << 4); /* by MOV to CR8 */
+    vmcb->inject = 0;
+    if (unlikely(vmcb->exit_event & EVENT_VALID))
+        recover_event(v, vmcb->exit_event);
+    dispatch(v, regs);
+}
+
+struct svm_entry svm_enter(struct cpu_user_regs *regs)
+{
+    struct vmcb *vmcb;
+    struct vcpu *v;
+
+    for (;;) {
+        local_irq_disable();
+        if (likely(!softirq_pending(smp_processor_id())))
+            break;
+        local_irq_enable();
+        do_softirq();
+    }
+    v = current;
+    vmcb = vmcb_of(v);
+    hvm_deliver(v);
+    vmcb->rax = regs->rax;
+    vmcb->rsp = regs->rsp;
+    vmcb->rip = regs->rip;
+    vmcb->rflags = regs->rflags;
+    vmcb->vintr = (vmcb->vintr & ~VINTR_TPR_MASK) | vlapic_get_tpr(v) >> 4;
+    /* An interrupt that the priority holds back: the guest is to say when it lowers it. */
+    vmcb->cr_writes = vlapic_held_back(v) ? 1 << 8 : 0;
+    svm_refresh_asid(v);
+    return (struct svm_entry){mfn_to_maddr(virt_to_mfn(vmcb)), svm_host_vmcb()};
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+/*
+ * AMD-V: the CPU's extension as it is turned on, a vcpu's VMCB, and access to the state in it.
+ *
+ * A CPU turns the extension on when the first such vcpu comes to it; memory for that was set aside
+ * when the CPU was brought up.
+ *
+ * ASIDs are a CPU's own: a vcpu gets one when it comes to the CPU and keeps it until the CPU has
+ * given out all, or flushes everything; then all start anew.  So a flush of a guest's translations
+ * is another ASID.
+ */
+#include "svm.h"
+#include "arch/x86/mm/mm.h"
+#include "asm/cpufeature.h"
+#include "asm/msr.h"
+#include "asm/page.h"
+#include "asm/regs.h"
+#include "kernel/panic.h"
+#include "kernel/percpu.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+
+#define MSR_VM_CR        0xc0010114
+#define VM_CR_SVMDIS     0x10
+#define MSR_VM_HSAVE_PA  0xc0010117
+#define CPUID_SVM        0x8000000a
+#define SVM_FEATURE_NPT  1
+#define IOPM_ORDER       2 /* three pages, and one more */
+#define MSRPM_ORDER      1
+#define PAT_RESET        0x0007040600070406ULL
+#define EFER_GUEST_VALID (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+
+struct svm_cpu {
+    void *host_save, *host_vmcb;
+    bool on;
+    uint32_t next_asid;
+    uint64_t generation; /* of the ASIDs given out; 0: none was */
+};
+static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
+
+static uint32_t nr_asids;
+static void *iopm, *msrpm; /* for all guests */
+
+/* --- the CPU --- */
+
+/* MSRs that are switched with the guest, so that it may have them: no exit. */
+static const uint32_t own_msrs[] = {
+    MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_SFMASK, MSR_FS_BASE,       MSR_GS_BASE,
+    MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,    MSR_KERNEL_GS_BASE};
+
+/* Two bits each, in three ranges of 8192 MSRs. */
+static void __init allow_msr(uint32_t msr)
+{
+    uint32_t range = msr < 0x2000 ? 0 : msr >> 16 == 0xc000 ? 1 : 2, n = msr & 0x1fff;
+
+    __clear_bit(2 * (range * 8192 + n), msrpm);
+    __clear_bit(2 * (range * 8192 + n) + 1, msrpm);
+}
+
+bool __init svm_probe(void)
+{
+    struct page_info *io, *msr;
+
+    if (host_cpu.vendor != VENDOR_AMD && host_cpu.vendor != VENDOR_HYGON)
+        return false;
+    if (!cpu_has(SVM) || host_cpu.max_ext_leaf < CPUID_SVM)
+        return false;
+    if (!(cpuid(CPUID_SVM).d & SVM_FEATURE_NPT) || (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS))
+        return false;
+    nr_asids = cpuid(CPUID_SVM).b;
+    io = heap_alloc(IOPM_ORDER, 0);
+    msr = heap_alloc(MSRPM_ORDER, 0);
+    if (nr_asids < 2 || !io || !msr)
+        return false;
+    iopm = page_to_virt(io);
+    msrpm = page_to_virt(msr);
+    memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
+    memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
+    for (unsigned i = 0; i < ARRAY_SIZE(own_msrs); i++)
+        allow_msr(own_msrs[i]);
+    return true;
+}
+
+int svm_cpu_prepare(unsigned cpu)
+{
+    struct svm_cpu *c = &per_cpu(svm_cpu, cpu);
+
+    c->on = false; /* a CPU that comes back has forgotten */
+    if (!c->host_save)
+        c->host_save = alloc_page_virt();
+    if (!c->host_vmcb)
+        c->host_vmcb = alloc_page_virt();
+    return c->host_save && c->host_vmcb ? 0 : -ENOMEM;
+}
+
+static void turn_on(struct svm_cpu *c)
+{
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    wrmsr(MSR_VM_HSAVE_PA, mfn_to_maddr(virt_to_mfn(c->host_save)));
+    __asm__ volatile("vmsave %0" ::"a"(svm_host_vmcb()) : "memory");
+    c->generation++;
+    c->next_asid = 1;
+    c->on = true;
+}
+
+maddr_t svm_host_vmcb(void)
+{
+    return mfn_to_maddr(virt_to_mfn(this_cpu(svm_cpu).host_vmcb));
+}
+
+void svm_refresh_asid(struct vcpu *v)
+{
+    struct svm_cpu *c = &this_cpu(svm_cpu);
+    struct hvm_vcpu *h = v->arch.hvm;
+    uint64_t clock = tlb_last_full();
+    uint64_t generation = __atomic_load_n(&v->domain->arch.hvm->p2m.generation, __ATOMIC_ACQUIRE);
+    struct vmcb *vmcb = vmcb_of(v);
+
+    vmcb->tlb_control = TLB_KEEP;
+    if (likely(h->asid_cpu == smp_processor_id() && h->asid_generation == c->generation &&
+               h->tlb_clock == clock && h->p2m_generation == generation))
+        return;
+    if (c->next_asid >= nr_asids) {
+        c->next_asid = 1;
+        c->generation++;
+        vmcb->tlb_control = TLB_FLUSH_ALL;
+    }
+    vmcb->asid = c->next_asid++;
+    vmcb->clean = 0;
+    h->asid_cpu = smp_processor_id();
+    h->asid_generation = c->generation;
+    h->tlb_clock = clock;
+    h->p2m_generation = generation;
+}
+
+/* --- a vcpu --- */
+
+static int vcpu_create_(struct vcpu *v)
+{
+    struct vmcb *vmcb = alloc_page_virt();
+
+    if (!vmcb)
+        return -ENOMEM;
+    v->arch.hvm->vendor = vmcb;
+    vmcb->exceptions = 1u << VEC_DB | 1u << VEC_AC | 1u << 18;
+    vmcb->intercepts[0] = ICPT_INTR | ICPT_NMI | ICPT_SMI | ICPT_INIT | ICPT_RDPMC | ICPT_CPUID |
+                          ICPT_RSM | ICPT_INVD | ICPT_HLT | ICPT_INVLPGA | ICPT_IOIO | ICPT_MSR |
+                          ICPT_TASK_SWITCH | ICPT_FERR_FREEZE | ICPT_SHUTDOWN;
+    vmcb->intercepts[1] = ICPT_VMRUN | ICPT_VMMCALL | ICPT_VMLOAD | ICPT_VMSAVE | ICPT_STGI |
+                          ICPT_CLGI | ICPT_SKINIT | ICPT_WBINVD | ICPT_MONITOR | ICPT_MWAIT |
+                          ICPT_XSETBV;
+    vmcb->iopm = mfn_to_maddr(virt_to_mfn(iopm));
+    vmcb->msrpm = mfn_to_maddr(virt_to_mfn(msrpm));
+    vmcb->vintr = VINTR_MASKING;
+    vmcb->nested_paging = 1;
+    vmcb->nested_cr3 = mfn_to_maddr(virt_to_mfn(v->domain->arch.hvm->p2m.root));
+    vmcb->pat = PAT_RESET;
+    vmcb->efer = EFER_SVME;
+    return 0;
+}
+
+static void vcpu_free_(struct vcpu *v)
+{
+    if (v->arch.hvm->vendor)
+        free_page_virt(v->arch.hvm->vendor);
+}
+
+static void load(struct vcpu *v)
+{
+    struct svm_cpu *c = &this_cpu(svm_cpu);
+    struct vmcb *vmcb = vmcb_of(v);
+
+    if (unlikely(!c->on))
+        turn_on(c);
+    vmcb->clean = 0;
+    if (v->domain->arch.vtsc) {
+        vmcb->intercepts[0] |= ICPT_RDTSC;
+        vmcb->intercepts[1] |= ICPT_RDTSCP;
+    } else {
+        vmcb->intercepts[0] &= ~ICPT_RDTSC;
+        vmcb->intercepts[1] &= ~ICPT_RDTSCP;
+    }
+}
+
+static void save(struct vcpu *v)
+{
+    (void)v; /* it is all in the VMCB after each exit */
+}
+
+/* --- state --- */
+
+static struct vmcb_segment *segment_of(struct vmcb *vmcb, unsigned seg)
+{
+    switch (seg) {
+    case HVM_SEG_TR:
+        return &vmcb->tr;
+    case HVM_SEG_LDTR:
+        return &vmcb->ldtr;
+    case HVM_SEG_GDTR:
+        return &vmcb->gdtr;
+    case HVM_SEG_IDTR:
+        return &vmcb->idtr;
+    default:
+        return &vmcb->seg[seg];
+    }
+}
+
+static void get_segment(const struct vcpu *v, unsigned seg, struct emul_segment *s)
+{
+    const struct vmcb_segment *f = segment_of(vmcb_of(v), seg);
+
+    *s = (struct emul_segment){f->base, f->limit, f->sel, f->attr};
+}
+
+static void set_segment(struct vcpu *v, unsigned seg, const struct emul_segment *s)
+{
+    *segment_of(vmcb_of(v), seg) =
+        (struct vmcb_segment){s->sel, s->attr & 0xfff, s->limit, s->base};
+    if (seg == EMUL_SEG_SS)
+        vmcb_of(v)->cpl = (s->attr & EMUL_SEG_DPL) >> 5;
+    vmcb_of(v)->clean = 0;
+}
+
+static unsigned get_cpl(const struct vcpu *v)
+{
+    return vmcb_of(v)->cpl;
+}
+
+static uint64_t get_cr(const struct vcpu *v, unsigned cr)
+{
+    const struct vmcb *vmcb = vmcb_of(v);
+
+    return cr == 0 ? vmcb->cr0 : cr == 2 ? vmcb->cr2 : cr == 3 ? vmcb->cr3 : vmcb->cr4;
+}
+
+static void set_cr(struct vcpu *v, unsigned cr, uint64_t val)
+{
+    struct vmcb *vmcb = vmcb_of(v);
+
+    *(cr == 0 ? &vmcb->cr0 : cr == 2 ? &vmcb->cr2 : cr == 3 ? &vmcb->cr3 : &vmcb->cr4) = val;
+    vmcb->clean = 0;
+}
+
+static uint64_t get_dr(const struct vcpu *v, unsigned dr)
+{
+    return dr == 6 ? vmcb_of(v)->dr6 : vmcb_of(v)->dr7;
+}
+
+static void set_dr(struct vcpu *v, unsigned dr, uint64_t val)
+{
+    *(dr == 6 ? &vmcb_of(v)->dr6 : &vmcb_of(v)->dr7) = val;
+    vmcb_of(v)->clean = 0;
+}
+
+static uint64_t *msr_field(struct vmcb *vmcb, uint32_t msr)
+{
+    switch (msr) {
+    case MSR_EFER:
+        return &vmcb->efer;
+    case MSR_STAR:
+        return &vmcb->star;
+    case MSR_LSTAR:
+        return &vmcb->lstar;
+    case MSR_CSTAR:
+        return &vmcb->cstar;
+    case MSR_SFMASK:
+        return &vmcb->sfmask;
+    case MSR_SYSENTER_CS:
+        return &vmcb->sysenter_cs;
+    case MSR_SYSENTER_ESP:
+        return &vmcb->sysenter_esp;
+    case MSR_SYSENTER_EIP:
+        return &vmcb->sysenter_eip;
+    case MSR_KERNEL_GS_BASE:
+        return &vmcb->kernel_gs_base;
+    case MSR_FS_BASE:
+        return &vmcb->seg[EMUL_SEG_FS].base;
+    case MSR_GS_BASE:
+        return &vmcb->seg[EMUL_SEG_GS].base;
+    case MSR_PAT:
+        return &vmcb->pat;
+    default:
+        return NULL;
+    }
+}
+
+static bool get_msr(const struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+    const uint64_t *f = msr_field(vmcb_of(v), msr);
+
+    if (!f)
+        return false;
+    *val = msr == MSR_EFER ? *f & ~(uint64_t)EFER_SVME : *f;
+    return true;
+}
+
+static bool pat_ok(uint64_t val)
+{
+    for (unsigned i = 0; i < 64; i += 8) {
+        uint8_t type = val >> i;
+
+        if (type > 7 || type == 2 || type == 3)
+            return false;
+    }
+    return true;
+}
+
+static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
+{
+    uint64_t *f = msr_field(vmcb_of(v), msr);
+
+    if (!f || (msr == MSR_PAT && !pat_ok(val)))
+        return false;
+    if (msr == MSR_EFER) {
+        if (val & ~(uint64_t)EFER_GUEST_VALID)
+            return false;
+        val |= EFER_SVME;
+    }
+    *f = val;
+    vmcb_of(v)->clean = 0;
+    return true;
+}
+
+/* --- interrupts --- */
+
+static uint64_t rflags_of(const struct vcpu *v)
+{
+    return v == current ? guest_regs()->rflags : v->arch.regs.rflags;
+}
+
+static bool in_shadow(const struct vcpu *v)
+{
+    return vmcb_of(v)->shadow & 1;
+}
+
+static bool interruptible(const struct vcpu *v)
+{
+    return (rflags_of(v) & EFLAGS_IF) && !in_shadow(v);
+}
+
+static void inject(struct vcpu *v, const struct hvm_event *e)
+{
+    if (unlikely(e->type == HVM_EVENT_NMI)) {
+        v->arch.hvm->nmi_masked = true;
+        vmcb_of(v)->intercepts[0] |= ICPT_IRET;
+        vmcb_of(v)->clean = 0;
+    }
+    vmcb_of(v)->inject = e->vector | (uint64_t)e->type << 8 | EVENT_VALID |
+                         (e->has_error ? EVENT_HAS_ERROR : 0) |
+                         (uint64_t)e->error << EVENT_ERROR_SHIFT;
+}
+
+/* A virtual interrupt that is never taken, for its being possible makes the guest exit. */
+static void want_window(struct vcpu *v, bool want)
+{
+    struct vmcb *vmcb = vmcb_of(v);
+
+    if (likely(want == !!(vmcb->intercepts[0] & ICPT_VINTR)))
+        return;
+    if (want) {
+        vmcb->vintr |= VINTR_IRQ | VINTR_IGN_TPR;
+        vmcb->intercepts[0] |= ICPT_VINTR;
+    } else {
+        vmcb->vintr &= ~(VINTR_IRQ | VINTR_IGN_TPR);
+        vmcb->intercepts[0] &= ~ICPT_VINTR;
+    }
+    vmcb->clean = 0;
+}
+
+#define NPT_TABLE (PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED)
+
+const struct hvm_vendor svm_vendor = {.name = "AMD-V",
+                                      .p2m = {.table = NPT_TABLE, .ram = NPT_TABLE | PTE_DIRTY},
+                                      .vcpu_create = vcpu_create_,
+                                      .vcpu_free = vcpu_free_,
+                                      .load = load,
+                                      .save = save,
+                                      .run = svm_run,
+                                      .get_segment = get_segment,
+                                      .set_segment = set_segment,
+                                      .get_cpl = get_cpl,
+                                      .get_cr = get_cr,
+                                      .set_cr = set_cr,
+                                      .get_dr = get_dr,
+                                      .set_dr = set_dr,
+                                      .get_msr = get_msr,
+                                      .set_msr = set_msr,
+                                      .interruptible = interruptible,
+                                      .in_shadow = in_shadow,
+                                      .inject = inject,
+                                      .want_window = want_window};
