@@ -22,7 +22,7 @@ IMAGES32 = ["pae", "pae-page"]
 CONSOLE = "/var/log/xen/console/guest-{}.log"
 
 
-BOTH = ["abi/events.c", "abi/grants.c"]  # as tests/guests/Makefile has it
+BOTH = ["abi/events.c", "abi/fifo.c", "abi/grants.c", "abi/versions.c"]  # as tests/guests/Makefile has it
 
 
 def names(kind, *files):

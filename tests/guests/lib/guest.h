@@ -241,6 +241,22 @@ void close_port(unsigned port);
 /* Waits until *counter changes from old, or so many milliseconds: false. */
 bool wait_count(volatile u64 *counter, u64 old, unsigned ms);
 
+/* --- FIFO events (fifo.c); unmask_port() is the same --- */
+#define FIFO_PER_PAGE (4096 / sizeof(event_word_t))
+#define FIFO_PAGES    (EVTCHN_FIFO_NR_CHANNELS / FIFO_PER_PAGE)
+#define FIFO_LOG      64
+void fifo_begin(void); /* for all vcpus, and a page of words */
+bool fifo_grow(void);  /* another page */
+void fifo_end(void);   /* two-level again; closes all but the console */
+/* A reset closes the channels to dom0, too; their other ends wait to be bound again. */
+void reset_events(void);
+volatile event_word_t *fifo_word(unsigned port);
+bool fifo_has(unsigned port, unsigned bit);
+void fifo_mask(unsigned port);
+extern volatile u32 fifo_taken[FIFO_LOG]; /* ports, in the order they were taken */
+extern volatile unsigned fifo_nr_taken;
+extern struct evtchn_fifo_control_block *fifo_control[MAX_CPUS];
+
 /* --- time --- */
 u64 now(void); /* ns, of this vcpu */
 void sleep_ms(unsigned ms);
