@@ -97,6 +97,7 @@ struct vcpu {
     unsigned virq_port[NR_VIRQS]; /* 0: not bound */
     int poll_port;                /* SCHEDOP_poll: a single port, 0: several */
     void *fifo;                   /* FIFO control block of this vcpu */
+    struct vcpu_info unseen_info; /* of one with no place in shared_info, until it registers */
 
     struct sched_vcpu *sched; /* sched/ */
     bool in_multicall;        /* hypercall/: running an element of a multicall */
@@ -141,5 +142,5 @@ struct vcpu *domain_vcpu(const struct domain *d, unsigned id);
 /* Registration of guest areas (VCPUOP_register_*). */
 int map_vcpu_info(struct vcpu *v, uint64_t gfn, unsigned offset);
 void unmap_vcpu_info(struct vcpu *v);
-/* Where v->info points while v has registered none: in shared_info, or nowhere that counts. */
-struct vcpu_info *vcpu_default_info(const struct vcpu *v);
+/* Where v->info points while v has registered none: in shared_info, or where no guest sees it. */
+struct vcpu_info *vcpu_default_info(struct vcpu *v);

@@ -13,15 +13,15 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-/* Of vcpus that have no place in a shared info and have registered nothing: no guest sees it. */
-static struct vcpu_info nowhere = {.evtchn_upcall_mask = 1};
-
-struct vcpu_info *vcpu_default_info(const struct vcpu *v)
+struct vcpu_info *vcpu_default_info(struct vcpu *v)
 {
     struct shared_info *s = v->domain->shared_info;
 
-    return s && v->vcpu_id < XEN_LEGACY_MAX_VCPUS ? (struct vcpu_info *)&s->vcpu_info[v->vcpu_id]
-                                                  : &nowhere;
+    if (s && v->vcpu_id < XEN_LEGACY_MAX_VCPUS)
+        return (struct vcpu_info *)&s->vcpu_info[v->vcpu_id];
+    /* Each has its own: what one guest's iret does to its mask is nothing to another's vcpus. */
+    v->unseen_info = (struct vcpu_info){.evtchn_upcall_mask = 1};
+    return &v->unseen_info;
 }
 
 int map_vcpu_info(struct vcpu *v, uint64_t gfn, unsigned offset)
@@ -48,7 +48,7 @@ int map_vcpu_info(struct vcpu *v, uint64_t gfn, unsigned offset)
         goto drop_type;
     }
     info = (struct vcpu_info *)((char *)page_to_virt(pg) + offset);
-    if (v->info == &nowhere) {
+    if (v->info == &v->unseen_info) {
         memset(info, 0, sizeof(*info));
         info->evtchn_upcall_mask = 1;
     } else

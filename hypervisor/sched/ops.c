@@ -18,12 +18,8 @@ long schedop_yield(struct call *c, struct noarg *arg)
 
 long schedop_block(struct call *c, struct noarg *arg)
 {
-    struct vcpu *v = c->v;
-
     (void)arg;
-    /* A vcpu that has no place for its vcpu_info yet shares a stand-in with others. */
-    if (v->vcpu_id < XEN_LEGACY_MAX_VCPUS || v->info_page)
-        WRITE_ONCE(v->info->evtchn_upcall_mask, 0);
+    WRITE_ONCE(c->v->info->evtchn_upcall_mask, 0);
     vcpu_block();
     return 0;
 }
@@ -171,7 +167,7 @@ long schedop_watchdog(struct call *c, struct sched_watchdog *arg)
             timer_init(&w->timer, watchdog_expired, w, smp_processor_id());
         ret = i + 1;
     } else {
-        w = &sd->watchdog[arg->id - 1];
+        w = &sd->watchdog[index_nospec(arg->id - 1, NR_WATCHDOGS)];
         if (!w->in_use) {
             ret = -EINVAL;
             goto out;

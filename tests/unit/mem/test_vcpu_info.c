@@ -121,12 +121,30 @@ static void test_overlap(void **state)
     assert_int_equal(type_refs, 0);
 }
 
+/* Vcpus without a place to be told at share nothing, with those of other domains least of all. */
+static void test_unseen(void **state)
+{
+    struct domain *other = fake_domain(3, 40);
+
+    (void)state;
+    for (unsigned i = 32; i < 40; i++) {
+        struct vcpu_info *own = vcpu_default_info(d->vcpu[i]);
+
+        own->evtchn_upcall_mask = 0;
+        own->evtchn_upcall_pending = 1;
+        own = vcpu_default_info(other->vcpu[i]);
+        assert_int_equal(own->evtchn_upcall_mask, 1);
+        assert_int_equal(own->evtchn_upcall_pending, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_moves),
         cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_unseen),
     };
 
     return cmocka_run_group_tests_name("mem/vcpu_info", tests, setup, NULL);
