@@ -418,7 +418,8 @@ TEST(attack_other_calls)
             for (unsigned fill = 0; fill < 3; fill++) {
                 long rc;
 
-                if (is_dom0() && nrs[n] == __HYPERVISOR_arch_0)
+                if ((is_dom0() && nrs[n] == __HYPERVISOR_arch_0) ||
+                    (nrs[n] == __HYPERVISOR_hvm_op && cmd == 10)) /* get_time: anybody may */
                     continue;
                 memset(buf, fill == 2 ? 0xff : fill, sizeof(buf));
                 rc = hypercall(nrs[n], fill ? cmd : (u64)buf, (u64)buf, 1, (u64)buf, 0);

@@ -191,6 +191,13 @@ static void unmap_new(struct p2m *p, uint64_t gfn, uint64_t n, unsigned order)
         WRITE_ONCE(*entry_for(p, gfn + (i << order), order / 9 + 1), 0);
 }
 
+/* No CPU goes on using what has been unmapped. */
+void p2m_flush(struct domain *d)
+{
+    __atomic_add_fetch(&p2m_of(d)->generation, 1, __ATOMIC_SEQ_CST);
+    flush_tlb_mask(&d->dirty_cpus);
+}
+
 int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
 {
     struct p2m *p = p2m_of(d);
@@ -221,16 +228,11 @@ int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
     else
         p->max_gfn = max(p->max_gfn, gfn_x(gfn) + nr - 1);
     spin_unlock(&p->lock);
+    if (rc && done) /* another vcpu may have found what was there for a moment */
+        p2m_flush(d);
     if (rc)
         put_frames(pg, nr);
     return rc;
-}
-
-/* No CPU goes on using what has been unmapped. */
-void p2m_flush(struct domain *d)
-{
-    __atomic_add_fetch(&p2m_of(d)->generation, 1, __ATOMIC_SEQ_CST);
-    flush_tlb_mask(&d->dirty_cpus);
 }
 
 struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
