@@ -168,6 +168,8 @@ void grant_unpin(struct domain *rd, uint32_t ref, bool readonly)
         marks |= GTF_writing;
     if (!(act->readers | act->writers))
         marks |= GTF_reading;
+    if (READ_ONCE(t->change) == CHANGE_GONE)
+        marks = 0;
     if (marks && t->version == 1)
         __atomic_fetch_and(&entry_v1(t, ref)->flags, (uint16_t)~marks, __ATOMIC_SEQ_CST);
     else if (marks)

@@ -6,6 +6,7 @@
 #include "domain/domain.h"
 #include "grant/grant.h"
 #include "kernel/lock.h"
+#include "kernel/rcu.h"
 
 /* Inside LOCK_GRANT's range: the table's lock, then an entry's; the free lists' stand alone. */
 #define LOCK_ENTRY    ((enum lock_level)(LOCK_GRANT + 2))
@@ -64,16 +65,18 @@ enum change {
     CHANGE_SCANNING, /* is anything pinned? */
     CHANGE_SPOILED,  /* something has been since */
     CHANGE_MAKING,   /* nothing can be pinned now; no longer than a hypercall */
+    CHANGE_GONE,     /* the domain dies: what it shared is not touched any more */
 };
 
 struct grant_table {
     spinlock_t lock;  /* LOCK_GRANT: growth, version, the fields from here to status */
     uint32_t change;  /* enum change; SCANNING to others by compare-and-exchange */
-    uint32_t scanned; /* while SCANNING: entries below were idle */
+    uint32_t scanned; /* while SCANNING: entries below were idle; GONE: nobody is at them */
     unsigned version; /* 1 or 2; constant for who has pinned an entry that is not reserved */
     unsigned max_version;
     unsigned max_frames;
     unsigned nr_frames; /* only grows; read unlocked */
+    unsigned unshared;  /* while GONE: frames below are given up */
     unsigned nr_status; /* version 2 */
     void **shared;      /* [max_frames]: pages of entries, shared with the guest */
     grant_status_t **status;
@@ -84,8 +87,11 @@ struct grant_table {
     struct maptrack **maptrack;
     struct maptrack_list *free_maps; /* [nr_lists], one a vcpu */
     unsigned nr_lists;
-    uint32_t relinquished; /* handles below are gone: progress of destruction */
-    uint32_t mapped;       /* atomic: handles in use */
+    uint32_t relinquished;   /* handles below are gone: progress of destruction */
+    uint32_t mapped;         /* atomic: handles in use */
+    unsigned looked_at;      /* pages of struct active: the same */
+    bool quiet_asked, quiet; /* nobody looks at entries who has found the domain alive */
+    struct rcu_head rcu;
 };
 
 static inline uint32_t entries_of(const struct grant_table *t, unsigned version)

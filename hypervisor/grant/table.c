@@ -32,6 +32,11 @@
 #include "kernel/console.h"
 #include "kernel/keyhandler.h"
 
+/* Pages given back before somebody else gets his turn. */
+#define PAGE_BATCH 32u
+/* Frames of a table that is freed at once. */
+#define SMALL_TABLE 64u
+
 /* --- look-up --- */
 
 /* Entries of t in its present version. */
@@ -339,9 +344,92 @@ static int grant_domain_create(struct domain *d, const struct xen_domctl_created
     return rc;
 }
 
+/*
+ * Gives up the frames that the dying domain has shared.  Mappings of its grants may live on and be
+ * undone later: from now on nobody who unpins an entry tells the guest.
+ */
+static int unshare_frames(struct domain *d)
+{
+    struct grant_table *t = d->grant;
+
+    if (t->change != CHANGE_GONE) {
+        spin_lock(&t->lock); /* who makes it grow has seen that d dies, or is ready */
+        t->scanned = 0;
+        __atomic_exchange_n(&t->change, CHANGE_GONE, __ATOMIC_SEQ_CST);
+        spin_unlock(&t->lock);
+    }
+    for (; t->scanned < entries_of(t, 1); t->scanned++) {
+        struct active *act = active_entry(t, t->scanned);
+
+        if (spin_is_locked(&act->lock)) {
+            spin_lock(&act->lock);
+            spin_unlock(&act->lock);
+        }
+        if (t->scanned % ACTIVES_PER_PAGE == ACTIVES_PER_PAGE - 1 && hypercall_preempt_check()) {
+            t->scanned++;
+            return -ERESTART;
+        }
+    }
+    while (t->unshared < t->nr_frames) {
+        unshare_hyp_page(virt_to_page(t->shared[t->unshared++]));
+        if (t->unshared % PAGE_BATCH == 0 && hypercall_preempt_check())
+            return -ERESTART;
+    }
+    grant_drop_status(t);
+    return 0;
+}
+
+static void set_quiet(struct rcu_head *head)
+{
+    WRITE_ONCE(container_of(head, struct grant_table, rcu)->quiet, true);
+}
+
+static bool all_idle(const struct active *page)
+{
+    for (unsigned i = 0; i < ACTIVES_PER_PAGE; i++)
+        if (READ_ONCE(page[i].readers) | READ_ONCE(page[i].writers))
+            return false;
+    return true;
+}
+
+/*
+ * Nobody looks an entry up any more but to unpin it, once those are gone who have found the domain
+ * alive.  A large table is freed here but for what is pinned, rather than in one go with the
+ * domain.
+ */
+static int free_idle_actives(struct grant_table *t)
+{
+    if (!t->quiet_asked) {
+        t->quiet_asked = true;
+        call_rcu(&t->rcu, set_quiet);
+    }
+    if (!READ_ONCE(t->quiet))
+        return -ERESTART;
+    while (t->looked_at < t->nr_frames * ACTIVE_PAGES) {
+        struct active **page = &t->active[t->looked_at++];
+
+        if (all_idle(*page)) {
+            free_page_virt(*page);
+            *page = NULL;
+        }
+        if (t->looked_at % PAGE_BATCH == 0 && hypercall_preempt_check())
+            return -ERESTART;
+    }
+    return 0;
+}
+
 static int grant_relinquish(struct domain *d)
 {
-    return d->grant ? maptrack_relinquish(d) : 0;
+    int rc;
+
+    if (!d->grant)
+        return 0;
+    rc = maptrack_relinquish(d);
+    if (!rc)
+        rc = unshare_frames(d);
+    if (!rc && d->grant->nr_frames > SMALL_TABLE)
+        rc = free_idle_actives(d->grant);
+    return rc;
 }
 
 /* No reference of d is left: neither are mappings of its grants. */
@@ -352,11 +440,12 @@ static void grant_domain_free(struct domain *d)
     if (!t)
         return;
     d->grant = NULL;
-    for (unsigned i = 0; i < t->nr_frames; i++)
-        unshare_hyp_page(virt_to_page(t->shared[i]));
+    while (t->unshared < t->nr_frames) /* where creation failed */
+        unshare_hyp_page(virt_to_page(t->shared[t->unshared++]));
     grant_drop_status(t);
-    for (unsigned i = 0; t->active && i < t->max_frames * ACTIVE_PAGES && t->active[i]; i++)
-        free_page_virt(t->active[i]);
+    for (unsigned i = 0; t->active && i < t->max_frames * ACTIVE_PAGES; i++)
+        if (t->active[i])
+            free_page_virt(t->active[i]);
     maptrack_free(t);
     xfree(t->shared);
     xfree(t->status);
@@ -374,7 +463,7 @@ static void grant_dump(struct domain *d)
         return;
     printk("Grant table of d%d: version %u, %u of %u frames, %u mappings made\n", d->id, t->version,
            t->nr_frames, t->max_frames, t->mapped);
-    for (uint32_t ref = 0; ref < grant_entries(t); ref++) {
+    for (uint32_t ref = 0; t->change != CHANGE_GONE && ref < grant_entries(t); ref++) {
         struct active *act = grant_lock_entry(t, ref), copy;
 
         if (!act)

@@ -52,9 +52,11 @@ static void complete(struct domain *rd, uint32_t ref, uint64_t frame)
 {
     struct grant_table *t = rd->grant;
     struct active *act = grant_lock_entry(t, ref);
-    uint16_t *flags;
+    uint16_t *flags = NULL;
 
-    if (t->version == 1) {
+    if (READ_ONCE(t->change) == CHANGE_GONE) {
+        ; /* nobody waits for it any more */
+    } else if (t->version == 1) {
         WRITE_ONCE(entry_v1(t, ref)->frame, (uint32_t)frame);
         flags = &entry_v1(t, ref)->flags;
     } else {
@@ -62,7 +64,8 @@ static void complete(struct domain *rd, uint32_t ref, uint64_t frame)
         flags = &entry_v2(t, ref)->hdr.flags;
     }
     smp_wmb();
-    __atomic_fetch_or(flags, (uint16_t)GTF_transfer_completed, __ATOMIC_SEQ_CST);
+    if (flags)
+        __atomic_fetch_or(flags, (uint16_t)GTF_transfer_completed, __ATOMIC_SEQ_CST);
     act->readers = 0;
     spin_unlock(&act->lock);
 }

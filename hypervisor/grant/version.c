@@ -29,10 +29,10 @@ bool grant_spoil_change(struct grant_table *t, uint32_t ref)
     uint32_t seen = CHANGE_SCANNING;
 
     if (ref < GNTTAB_NR_RESERVED_ENTRIES)
-        return READ_ONCE(t->change) != CHANGE_MAKING;
+        return READ_ONCE(t->change) < CHANGE_MAKING;
     return __atomic_compare_exchange_n(&t->change, &seen, CHANGE_SPOILED, false, __ATOMIC_SEQ_CST,
                                        __ATOMIC_SEQ_CST) ||
-           seen != CHANGE_MAKING;
+           seen < CHANGE_MAKING;
 }
 
 /* Reads them, marks aside; -errno if the new version cannot tell them. */

@@ -39,7 +39,7 @@ static bool may_map(u64 mfn)
     return true;
 }
 
-static xen_pfn_t grant_frames[64];
+static xen_pfn_t grant_frames[1024];
 static unsigned nr_grant_frames;
 
 void read_shared_frames(void)

@@ -4,16 +4,17 @@
 
 #define MAPS     4096 /* grant operations in one call */
 #define FIRST    8
+#define FRAMES   1024 /* of a grant table: the most that there can be */
 #define MAP_AREA (SPARE_VA + (1UL << 30))
 
 static void set_up_grants(domid_t to)
 {
-    static struct gnttab_setup_table s = {.dom = DOMID_SELF, .nr_frames = 64};
-    static xen_pfn_t frames[64];
+    static struct gnttab_setup_table s = {.dom = DOMID_SELF, .nr_frames = FRAMES};
+    static xen_pfn_t frames[FRAMES];
     void *page = page_alloc();
 
     set_xen_guest_handle(s.frame_list, frames);
-    WORK(30, "grant_table_op: setup_table, 64 frames",
+    WORK(30, "grant_table_op: setup_table, 1024 frames",
          HC3(grant_table_op, GNTTABOP_setup_table, &s, 1), 0);
     CHECK_EQ(s.status, GNTST_okay);
     grant_table_map();
@@ -58,10 +59,11 @@ TEST(grants)
     }
     WORK(33, "grant_table_op: copy, 4096 pages", HC3(grant_table_op, GNTTABOP_copy, c, MAPS), 0);
     CHECK_EQ(c[MAPS - 1].status, GNTST_okay);
-    WORK(34, "grant_table_op: set_version, 64 frames",
+    WORK(34, "grant_table_op: set_version, 1024 frames",
          HC3(grant_table_op, GNTTABOP_set_version, &v, 1), 0);
     v.version = 1;
-    HC3(grant_table_op, GNTTABOP_set_version, &v, 1);
+    WORK(53, "grant_table_op: set_version, back", HC3(grant_table_op, GNTTABOP_set_version, &v, 1),
+         0);
 }
 
 /* --- events --- */
@@ -178,8 +180,8 @@ static domid_t create(unsigned vcpus, u64 pages)
     op.domain = 77;
     op.u.createdomain.max_vcpus = vcpus;
     op.u.createdomain.max_evtchn_port = -1;
-    op.u.createdomain.max_grant_frames = 64;
-    op.u.createdomain.max_maptrack_frames = 1024;
+    op.u.createdomain.max_grant_frames = FRAMES;
+    op.u.createdomain.max_maptrack_frames = 4096;
     op.u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(2);
     WORK(43, "domctl: createdomain", domctl(XEN_DOMCTL_createdomain), 0);
     op.u.max_mem.max_memkb = pages * 4 + 1024;
@@ -208,6 +210,20 @@ static void tables_of(domid_t dom)
     WORK(47, "domctl: iomem_permission, 4 TB", (domctl(XEN_DOMCTL_iomem_permission), 0), 0);
 }
 
+static void grants_of(domid_t dom)
+{
+    struct xen_mem_acquire_resource r = {.domid = dom,
+                                         .type = XENMEM_resource_grant_table,
+                                         .id = XENMEM_resource_grant_table_id_shared,
+                                         .frame = FRAMES - 1,
+                                         .nr_frames = 1};
+    xen_pfn_t frame;
+
+    set_xen_guest_handle(r.frame_list, &frame);
+    WORK(52, "memory_op: acquire_resource, another's last grant frame of 1024",
+         HC2(memory_op, XENMEM_acquire_resource, &r), 0);
+}
+
 TEST(domctl)
 {
     struct evtchn_reset own_ports = {.dom = DOMID_SELF};
@@ -217,6 +233,7 @@ TEST(domctl)
         skip("for the first domain");
     dom = create(512, FOREIGN_PAGES);
     tables_of(dom);
+    grants_of(dom);
     ticks_lost();
     CHECK(open_ports(dom, 4000) == 4000);
     WORK(48, "domctl: destroydomain, 512 vcpus, 512 MB, 2000 ports", ({

@@ -8,7 +8,7 @@
 
 unsigned opt_gnttab_max_frames = 64, opt_gnttab_max_maptrack_frames = 8, opt_gnttab_max_ver = 2;
 
-#define FRAMES 40
+#define FRAMES 72 /* more than a small table */
 
 static struct domain *mapper, *granter;
 static char *page;
@@ -55,7 +55,7 @@ static int setup(void **state)
     (void)state;
     fake_init(2);
     if (!max_page)
-        fake_ram_init(16384);
+        fake_ram_init(32768);
     mapper = make_domain(1, 2, &cfg);
     granter = make_domain(2, 2, &cfg);
     page = guest_page(granter);
@@ -347,6 +347,33 @@ static void test_end_gives_way(void **state)
     assert_int_equal(relinquish(mapper), 0);
 }
 
+/* The end of who grants, too; what is mapped then is unmapped later, and nobody is told. */
+static void test_granter_ends(void **state)
+{
+    uint32_t h;
+    unsigned calls = 0;
+
+    (void)state;
+    grow();
+    grant(9);
+    assert_int_equal(map(9, &h), GNTST_okay);
+    fake_preempt = true;
+    granter->dying = DOMDYING_dying;
+    while (relinquish(granter) == -ERESTART)
+        assert_true(++calls < 1000);
+    assert_true(calls >= FRAMES * ENTRIES_V1 / ACTIVES_PER_PAGE + FRAMES / 32);
+    assert_int_equal(relinquish(granter), 0);
+    assert_int_equal(granter->grant->unshared, FRAMES);
+    assert_int_equal(unmap(h), GNTST_okay);
+    assert_int_equal(page_refs(page), 1);
+    assert_int_equal(granter->grant->active[0][9].writers, 0);
+    assert_null(granter->grant->active[1]); /* nothing pinned there */
+    assert_int_equal(map(10, &h), GNTST_bad_domain);
+    granter->dying = DOMDYING_alive; /* as one saw it who looked a moment ago */
+    assert_int_equal(map(9, &h), GNTST_eagain);
+    assert_int_equal(map(GNTTAB_RESERVED_XENSTORE, &h), GNTST_eagain);
+}
+
 /* What the tools ask for, beyond the defaults of the host and up to what there can be. */
 static void test_limits(void **state)
 {
@@ -384,7 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_growth),      T(test_growth_for_tools),  T(test_version_gives_way),
         T(test_cache_flush), T(test_version_abandoned), T(test_end_gives_way),
-        T(test_limits),
+        T(test_limits),      T(test_granter_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
