@@ -14,6 +14,11 @@ $(DOMAINS_OBJS): build/fuzz/o/%.o: %.c build/autoconf.h
 
 build/fuzz/o/hypervisor/arch/x86/pv/descriptors.o: UNIT_CFLAGS += -fno-integrated-as -include tests/fuzz/no_tables.h
 
+build/fuzz/absent_ops.def: $(wildcard abi/ops/*.def)
+	@mkdir -p $(@D)
+	$(Q)sed -nE 's/^(OP|BATCH|CALL[0-9]|HOT[0-9])\([^,]*, *([a-z_0-9]+).*/ABSENT(\2)/p' $^ | sort -u > $@
+build/fuzz/o/tests/fuzz/absent_ops.o: build/fuzz/absent_ops.def
+
 build/fuzz/domains: $(DOMAINS_OBJS)
 	@echo "  FUZZLD $@"
 	$(Q)clang-14 $(UNIT_CFLAGS) -fsanitize=fuzzer -o $@ $^ -Wl,--defsym=__units_start=__start_units,--defsym=__units_end=__stop_units
