@@ -53,6 +53,27 @@ static void test_lock_order(void **state)
     spin_unlock(&low);
 }
 
+/* A handler comes on top of whatever was held with interrupts on; its own locks keep their order.
+ */
+static void test_lock_order_in_handlers(void **state)
+{
+    spinlock_t held = SPINLOCK_INIT(LOCK_PAGELIST), low = SPINLOCK_INIT(LOCK_EVENT),
+               high = SPINLOCK_INIT(LOCK_HEAP);
+
+    (void)state;
+    spin_lock(&held);
+    local_irq_disable();
+    irq_enter();
+    spin_lock(&low);
+    spin_unlock(&low);
+    spin_lock(&high);
+    assert_panics("lock order", spin_lock(&low));
+    spin_unlock(&high);
+    irq_exit();
+    local_irq_enable();
+    spin_unlock(&held);
+}
+
 static void test_lock_wraps(void **state)
 {
     spinlock_t l = SPINLOCK_INIT(LOCK_LEAF);
@@ -353,6 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_lock_order, setup),
+        cmocka_unit_test_setup(test_lock_order_in_handlers, setup),
         cmocka_unit_test_setup(test_lock_wraps, setup),
         cmocka_unit_test_setup(test_lock_irq_use, setup),
         cmocka_unit_test_setup(test_rwlock, setup),
