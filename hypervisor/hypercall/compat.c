@@ -8,7 +8,9 @@
 
 bool caller_is_32bit(void)
 {
-    return is_32bit(current->domain);
+    const struct vcpu *v = current;
+
+    return unlikely(v->domain->is_hvm) ? v->calls_32bit : is_32bit(v->domain);
 }
 
 size_t guest_size(size_t size, const struct compat_layout *layout)

@@ -407,17 +407,6 @@ void hypercall_dispatch(struct cpu_user_regs *regs)
     regs->rax = ret;
 }
 
-bool hypercall_issue(struct cpu_user_regs *regs)
-{
-    uint64_t rip = regs->rip;
-
-    hypercall_dispatch(regs);
-    if (likely(regs->rip == rip))
-        return false;
-    regs->rip = rip;
-    return true;
-}
-
 static const char *args32_of(unsigned long nr)
 {
     return nr < ARRAY_SIZE(calls) ? calls[index_nospec(nr, ARRAY_SIZE(calls))].args32 ?: "" : "";
@@ -455,6 +444,21 @@ void hypercall_dispatch32(struct cpu_user_regs *regs)
         return;
     }
     regs->rax = (uint32_t)ret;
+}
+
+bool hypercall_issue(struct cpu_user_regs *regs, bool is_32bit)
+{
+    uint64_t rip = regs->rip;
+
+    current->calls_32bit = is_32bit;
+    if (is_32bit)
+        hypercall_dispatch32(regs);
+    else
+        hypercall_dispatch(regs);
+    if (likely(regs->rip == rip))
+        return false;
+    regs->rip = rip;
+    return true;
 }
 
 /* An element of a list, called; *again: it is now what to go on with. */

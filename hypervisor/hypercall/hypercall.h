@@ -43,10 +43,11 @@ long hypercall_continue(unsigned nr, unsigned nargs, const unsigned long *args);
 
 /* From the entry code: number in rax, arguments in rdi rsi rdx r10 r8 r9. */
 void hypercall_dispatch(struct cpu_user_regs *regs);
-/* The same where rip is still at the instruction; true: it is to be issued again, from there. */
-bool hypercall_issue(struct cpu_user_regs *regs);
 /* The same for int $0x82 of a 32-bit guest. */
 void hypercall_dispatch32(struct cpu_user_regs *regs);
+/* One or the other, where rip is still at the instruction, whatever that is; true: it is to be
+ * issued again, from there. */
+bool hypercall_issue(struct cpu_user_regs *regs, bool is_32bit);
 /* One hypercall by number; used by dispatch and multicall. */
 long hypercall_call(unsigned long nr, const unsigned long args[6]);
 

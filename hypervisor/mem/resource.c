@@ -129,6 +129,8 @@ long memory_add_to_physmap(struct call *c, struct xen_add_to_physmap *arg)
         return err;
     vacate(c->d, _gfn(arg->gpfn));
     err = p2m_map(c->d, _gfn(arg->gpfn), pg, 0);
+    if (err && arg->space == XENMAPSPACE_gmfn && p2m_map(c->d, _gfn(arg->idx), pg, 0))
+        put_page_alloc(pg); /* nor where it was: then it is not the guest's any more */
     put_page(pg);
     return err;
 }

@@ -174,7 +174,7 @@ void hvm_hlt(struct vcpu *v, struct cpu_user_regs *regs)
 }
 
 /* The rest are for guests whose page tables and traps the hypervisor keeps. */
-static bool may_call(uint64_t nr)
+static bool may_call(uint64_t nr, uint64_t arg1)
 {
     switch (nr) {
     case __HYPERVISOR_memory_op:
@@ -191,7 +191,7 @@ static bool may_call(uint64_t nr)
     case __HYPERVISOR_xenpmu_op:
         return true;
     case __HYPERVISOR_vm_assist: /* of its operations, the one about the runstate area */
-        return guest_regs()->rsi == VMASST_TYPE_runstate_update_flag;
+        return arg1 == VMASST_TYPE_runstate_update_flag;
     default:
         return false;
     }
@@ -200,19 +200,27 @@ static bool may_call(uint64_t nr)
 void hvm_hypercall(struct cpu_user_regs *regs, unsigned len)
 {
     struct vcpu *v = current;
+    bool narrow = !hvm_long_mode(v);
 
     if (hvm_vendor->get_cpl(v)) {
         regs->rax = -EPERM;
         regs->rip += len;
         return;
     }
-    if (!hvm_long_mode(v) || !may_call(regs->rax)) {
-        regs->rax = -ENOSYS;
+    if (!(hvm_vendor->get_cr(v, 0) & CR0_PE) ||
+        !(narrow ? may_call((uint32_t)regs->rax, (uint32_t)regs->rcx)
+                 : may_call(regs->rax, regs->rsi))) {
+        regs->rax = narrow ? (uint32_t)-ENOSYS : (uint64_t)-ENOSYS;
         regs->rip += len;
         return;
     }
-    if (!hypercall_issue(regs))
+    if (!hypercall_issue(regs, narrow))
         regs->rip += len;
+}
+
+void hvm_latch_width(struct vcpu *v)
+{
+    v->domain->arch.is_32bit = !hvm_long_mode(v);
 }
 
 void hvm_hypercall_page(void *page)

@@ -111,6 +111,9 @@ void hvm_hlt(struct vcpu *v, struct cpu_user_regs *regs);
 /* VMMCALL; regs->rip is behind it if it is not to be done again.  len: of the instruction. */
 void hvm_hypercall(struct cpu_user_regs *regs, unsigned len);
 void hvm_hypercall_page(void *page);
+/* The layout of what v's domain shares with the hypervisor is from now on as v's code is wide: when
+ * it asks for the hypercall page, and when it says how events are to come. */
+void hvm_latch_width(struct vcpu *v);
 /* On the way into the guest, interrupts off: what is pending is put where the CPU delivers it. */
 void hvm_deliver(struct vcpu *v);
 /* Real-mode start at a page below 1 MB (start-up interrupt), or as after reset. */

@@ -69,6 +69,8 @@ long hvmop_set_param(struct call *c, struct xen_hvm_param *p)
     switch (p->index) {
     case HVM_PARAM_CALLBACK_IRQ:
         set_callback(d, p->value);
+        if (self)
+            hvm_latch_width(c->v);
         break;
     case HVM_PARAM_TIMER_MODE:
         if (p->value > HVMPTM_one_missed_tick_pending)

@@ -178,7 +178,7 @@ static void load_other(struct vcpu *v, const struct guest_kind *kind)
     load_idle_gdt();
     __asm__ volatile("lldt %0" ::"rm"(null));
     write_cr3(idle_cr3);
-    pv_load_cr4(v);
+    pv_load_cr4(idle_domain->vcpu[cpu]); /* the hypervisor's own */
     cpu_info()->flags |= CPU_GUEST_OF_KIND;
     kind->load(v);
 }
