@@ -10,6 +10,9 @@
 struct domain;
 struct vcpu;
 
+/* There is, or has been, such a guest: until then nobody looks further. */
+extern bool guest_kinds_exist;
+
 struct guest_kind {
     /* Context switch, interrupts off: v, which was current, leaves this CPU; v comes to it. */
     void (*save)(struct vcpu *v);

@@ -397,6 +397,7 @@ static int hvm_domain_create(struct domain *d, const struct xen_domctl_createdom
     if (!d->arch.hvm)
         return -ENOMEM;
     d->arch.kind = &hvm_kind;
+    WRITE_ONCE(guest_kinds_exist, true);
     d->arch.hvm->params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
     return p2m_create(d);
 }

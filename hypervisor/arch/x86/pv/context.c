@@ -245,6 +245,8 @@ void arch_continue_running(struct vcpu *v)
         update_guest_areas(v);
 }
 
+bool guest_kinds_exist;
+
 bool arch_vcpu_interruptible(const struct vcpu *v)
 {
     const struct guest_kind *kind = v->domain->arch.kind;
@@ -254,7 +256,7 @@ bool arch_vcpu_interruptible(const struct vcpu *v)
 
 void arch_vcpu_kick(struct vcpu *v)
 {
-    if (unlikely(v->domain->arch.kind != NULL))
+    if (unlikely(READ_ONCE(guest_kinds_exist)) && v->domain->arch.kind)
         v->domain->arch.kind->event(v);
     /* If it runs here, the way back to the guest will look; elsewhere an interrupt makes it. */
     if (READ_ONCE(v->is_running) && v->processor != smp_processor_id())

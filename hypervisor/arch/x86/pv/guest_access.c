@@ -128,16 +128,21 @@ DEFINE_LOAD(load_half, uint32_t)
 /* The loaded vcpu's memory is not reached by page tables that this CPU uses. */
 static __always_inline bool guest_of_kind(void)
 {
-    return unlikely(cpu_info()->flags & CPU_GUEST_OF_KIND);
+    return unlikely(READ_ONCE(guest_kinds_exist)) && (cpu_info()->flags & CPU_GUEST_OF_KIND);
+}
+
+static __always_inline size_t copy_from_pv(void *dst, uint64_t addr, size_t len)
+{
+    if (unlikely(!access_ok(addr, len)))
+        return len;
+    return copy_fixup(dst, checked(addr), len);
 }
 
 size_t raw_copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
     if (guest_of_kind())
         return current->domain->arch.kind->copy_from(dst, addr, len);
-    if (unlikely(!access_ok(addr, len)))
-        return len;
-    return copy_fixup(dst, checked(addr), len);
+    return copy_from_pv(dst, addr, len);
 }
 
 size_t raw_copy_to_guest(uint64_t addr, const void *src, size_t len)
@@ -157,7 +162,7 @@ int copy_from_guest(void *dst, uint64_t addr, size_t len)
         return load_word(dst, checked(addr));
     if (len == 4 && likely(access_ok(addr, 4)))
         return load_half(dst, checked(addr));
-    return raw_copy_from_guest(dst, addr, len) ? -EFAULT : 0;
+    return copy_from_pv(dst, addr, len) ? -EFAULT : 0;
 }
 
 int copy_to_guest(uint64_t addr, const void *src, size_t len)

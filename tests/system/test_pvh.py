@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""PVH guests: Debian's own kernel in a machine of its own, by stock xl."""
+FREE = "xl info free_memory"
+
+
+def test_debian_runs_as_pvh(dom0, guests):
+    """Two VCPUs, a console, a disk on dom0's blkback; it powers off by itself and leaves nothing."""
+    assert "hvm" in dom0.sh("xl info virt_caps").split()
+    dom0.sh("dd if=/dev/zero of=/tmp/pvh.img bs=1M count=4 2>/dev/null; "
+            "echo from dom0 | dd of=/tmp/pvh.img conv=notrunc 2>/dev/null; losetup /dev/loop3 /tmp/pvh.img")
+    before = dom0.sh(FREE)
+    guests.linux("h", 'type="pvh"', "vcpus=2", "memory=192", 'disk=["phy:/dev/loop3,xvda,w"]',
+                 'on_poweroff="destroy"')
+    with dom0.console("h") as guest:
+        assert "Xen HVM" in guest.sh("dmesg | grep 'Hypervisor detected'")
+        assert guest.sh("grep -c ^processor /proc/cpuinfo").strip() == "2"
+        assert guest.sh("cat /sys/devices/system/cpu/online").strip() == "0-1"
+        guest.until("[ -b /dev/xvda ]", 30)
+        assert guest.sh("head -n 1 /dev/xvda").strip() == "from dom0"
+        guest.sh("echo from the guest | dd of=/dev/xvda bs=512 seek=1 conv=fsync 2>/dev/null")
+        # Events, timers and both VCPUs under load.
+        guest.sh("for i in 1 2 3 4; do (dd if=/dev/zero bs=64k count=200 2>/dev/null | md5sum) & done; wait",
+                 120)
+        guest.sh("sleep 1")
+    dom0.sh("xl pause h; xl unpause h; xl shutdown -F h || xl destroy h")
+    dom0.run("xl destroy h")
+    dom0.gone("h")
+    assert "from the guest" in dom0.sh("dd if=/tmp/pvh.img bs=512 skip=1 count=1 2>/dev/null | head -n 1")
+    dom0.until("losetup -d /dev/loop3", 30)
+    dom0.until(f"[ $({FREE}) = {before.strip()} ]", 30)
+
+
+def test_pvh_guests_come_and_go(dom0, guests):
+    """Killed at any moment of their start; PV guests beside them go on."""
+    guests.tiny("t")
+    before = int(dom0.sh(FREE))
+    for wait in (0, 1, 3):
+        guests.linux("h", 'type="pvh"', "vcpus=3")
+        dom0.sh(f"sleep {wait}; xl destroy h")
+        dom0.gone("h")
+    assert guests.row("t")
+    dom0.until(f"[ $({FREE}) = {before} ]", 30)
