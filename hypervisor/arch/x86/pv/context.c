@@ -352,9 +352,15 @@ static bool context_ok(const struct domain *d, const struct vcpu_guest_context *
     if (is_32bit(d))
         return c->ldt_ents <= 8192;
     if (!is_canonical(c->fs_base) || !is_canonical(c->gs_base_kernel) ||
-        !is_canonical(c->gs_base_user) || !is_canonical(c->ldt_base) || c->ldt_ents > 8192 ||
-        !pv_callback_ok(c->event_callback_eip) || !pv_callback_ok(c->failsafe_callback_eip) ||
-        !pv_callback_ok(c->syscall_callback_eip) || !is_canonical(c->user_regs.rip))
+        !is_canonical(c->gs_base_user) || !pv_callback_ok(c->event_callback_eip) ||
+        !pv_callback_ok(c->failsafe_callback_eip) || !pv_callback_ok(c->syscall_callback_eip) ||
+        !is_canonical(c->user_regs.rip) || !is_canonical(c->user_regs.rsp) ||
+        !is_canonical(c->kernel_sp))
+        return false;
+    if (c->ldt_ents > 8192 || !pv_callback_ok(c->ldt_base) ||
+        !pv_callback_ok(c->ldt_base + c->ldt_ents * 8))
+        return false;
+    if (!(c->flags & VGCF_in_kernel) && !c->ctrlreg[1]) /* user mode, without page tables */
         return false;
     for (unsigned i = 0; i < 256; i++)
         if (!pv_callback_ok(c->trap_ctxt[i].address))
