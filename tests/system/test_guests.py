@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The bare-metal test guests (tests/guests), each of their tests counted as one here.
 
-All tests of a guest run in one domain, which says on its console how each went; those that are
-meant to kill their domain (DEATH) get one each. Three places: a guest that makes system calls, the
+All tests of a guest run in one domain, which says on its console how each went; those that spoil
+theirs get one each: the hypervisor has to end it (DEATH), may do so (RISK), or not (ALONE). Three places: a guest that makes system calls, the
 same with a hypercall page, and a dom0 of its own on an otherwise empty machine; the first on QEMU's
 newest CPU, too. 32-bit guests (pae) have tests of their own.
 """
@@ -20,6 +20,10 @@ SOURCES = os.path.join(build.TOP, "tests/guests")
 IMAGES = ["guest", "guest-page"]
 IMAGES32 = ["pae", "pae-page"]
 CONSOLE = "/var/log/xen/console/guest-{}.log"
+XL_LOG = "/var/log/xen/xl-{}.log"
+POWER_OFF, CRASH = 0, 3  # SHUTDOWN_*
+# The hypervisor powers a guest off whose last vcpu goes down.
+ENDS = {"death_all_vcpus_down": POWER_OFF}
 
 
 BOTH = ["abi/events.c", "abi/fifo.c", "abi/grants.c", "abi/versions.c"]  # as tests/guests/Makefile has it
@@ -49,15 +53,20 @@ class Runs:
     def __init__(self, name, extra, **options):
         self.stable = Stable(name, extra=[extra], **options)
         self.said = {}
+        self.end = None  # of the guest that ran last: the reason of its shutdown; None if it hung
 
     def run(self, image, name, words, timeout):
         """Create a guest, wait until it is no more; what it said on its console."""
+        self.end = None
         dom0 = self.stable.get()
         config = (f"""'name="{name}"' 'kernel="/boot/{image}"' 'extra="{words}"' vcpus=2 """
                   """memory=64 'on_crash="destroy"'""")
-        dom0.sh(f"rm -f {CONSOLE.format(name)}; xl create -q /etc/xen/tiny.cfg {config}", 120)
+        logs = f"{CONSOLE.format(name)} {XL_LOG.format(name)}"
+        dom0.sh(f"rm -f {logs}; xl create -q /etc/xen/tiny.cfg {config}", 120)
         try:
             dom0.gone(name, timeout)
+            found = re.search(r"reason code (\d+)", dom0.run(f"cat {XL_LOG.format(name)}").output)
+            self.end = int(found.group(1)) if found else None
         except Trouble:
             dom0.run(f"xl destroy {name}")
         try:
@@ -132,13 +141,20 @@ def test_guest32_new_cpu(runs_new, name):
     judge(runs_new.all("pae"), name)
 
 
-def dies(runs, image, name):
-    """The guest dies of it, it alone; or it was refused what it wanted (and says PASS)."""
+def run_alone(runs, image, name):
+    """What the guest said in which this test ran, and dom0 still works."""
     text = runs.run(image, "dying", name, 60)
-    assert f"TEST {name}: DYING" in text, "the guest did not come so far"
-    if f"TEST {name}: PASS" not in text:
-        assert "GUEST done" not in text, "it lives:\n" + complaints(text, name)
     assert runs.stable.get().sh("echo well") == "well"
+    return text
+
+
+def dies(runs, image, name):
+    """The hypervisor ends the guest: the guest itself says neither that it is done nor that it gives
+    up."""
+    text = run_alone(runs, image, name)
+    assert f"TEST {name}: DYING" in text, "the guest did not come so far"
+    assert "GUEST" not in text.split(f"{name}: DYING")[1], "it lives:\n" + text
+    assert runs.end == ENDS.get(name, CRASH), "it ended otherwise, or hung"
 
 
 @pytest.mark.parametrize("name", names("DEATH"))
@@ -150,6 +166,19 @@ def test_death(runs, name):
 @pytest.mark.parametrize("name", names("DEATH", "pae/*.c"))
 def test_death32(runs, name):
     dies(runs, "pae", name)
+
+
+@pytest.mark.parametrize("name", names("ALONE"))
+def test_alone(runs, name):
+    judge(run_alone(runs, "guest", name), name)
+
+
+@pytest.mark.parametrize("name", names("RISK"))
+def test_risk(runs, name):
+    """It may even hang: what is called at random may wait forever."""
+    text = run_alone(runs, "guest", name)
+    assert f"TEST {name}: DYING" in text, "the guest did not come so far"
+    assert f"TEST {name}: FAIL" not in text, complaints(text, name)
 
 
 @pytest.fixture(scope="module")

@@ -716,8 +716,7 @@ static void user_syscall_on(u64 sp, const char *what)
     struct frame f;
 
     USER_ASM(&f, "syscall");
-    if (HC2(stack_switch, FLAT_KERNEL_SS, sp))
-        refused();
+    REQUIRE_EQ(HC2(stack_switch, FLAT_KERNEL_SS, sp), 0);
     say("%s: %d\n", what, user_run(&f));
 }
 
@@ -757,8 +756,7 @@ DEATH(death_kernel_stack_in_hypervisor_trap)
     struct frame f;
 
     USER_ASM(&f, "ud2");
-    if (HC2(stack_switch, FLAT_KERNEL_SS, HYP))
-        refused();
+    REQUIRE_EQ(HC2(stack_switch, FLAT_KERNEL_SS, HYP), 0);
     say("%d\n", user_run(&f));
 }
 

@@ -7,9 +7,9 @@
  *
  *     TEST name: PASS        or FAIL, or SKIP and a reason
  *
- * A test that may not survive, because what it does is to end the guest, is DEATH(name): it runs
- * only when named in full, says "TEST name: DYING" and dies; calls refused() if the hypervisor said
- * no instead, which is as well; and if it goes on as if nothing had been, that is a failure.
+ * A test that spoils its guest runs only when named in full. ALONE(name) is otherwise like any
+ * other. DEATH(name) makes the hypervisor end the guest: it says "TEST name: DYING", and has failed
+ * if it comes back. RISK(name) says so, too, and may die or come back, whichever.
  *
  * Every test leaves things as it found them: the runner clears hooks and pending traps, but tables
  * and ports are the test's to tidy. CHECK goes on after a failure, REQUIRE leaves the test.
@@ -80,23 +80,25 @@ extern hook_fn *hooks[VECTORS];
 struct test {
     const char *name;
     void (*run)(void);
-    u64 death;
+    u64 kind;
 };
-#define TEST_(n, d)                                                                                \
+enum { TOGETHER, IN_A_DOMAIN_OF_ITS_OWN, MAY_DIE, HAS_TO_DIE };
+#define TEST_(n, k)                                                                                \
     static void test_##n(void);                                                                    \
-    static const struct test info_##n = {#n, test_##n, d};                                         \
+    static const struct test info_##n = {#n, test_##n, k};                                         \
     static const struct test *const ptr_##n __section("tests") = &info_##n;                        \
     static void test_##n(void)
-#define TEST(n)  TEST_(n, 0)
-#define DEATH(n) TEST_(n, 1)
+#define TEST(n)  TEST_(n, TOGETHER)
+#define ALONE(n) TEST_(n, IN_A_DOMAIN_OF_ITS_OWN)
+#define RISK(n)  TEST_(n, MAY_DIE)
+#define DEATH(n) TEST_(n, HAS_TO_DIE)
 
 void say(const char *fmt, ...) __printf(1, 2);
 void fail(const char *file, int line, const char *fmt, ...) __printf(3, 4);
 bool failed_often(void);
-bool dying(void); /* the test that runs is a DEATH */
+bool dying(void); /* the test that runs need not come back */
 void leave_test(void) __noreturn;
 void skip(const char *why) __noreturn;
-void refused(void) __noreturn;
 void die(const char *fmt, ...) __printf(1, 2) __noreturn;
 
 #define CHECK(c)                                                                                   \

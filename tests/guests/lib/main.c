@@ -46,7 +46,7 @@ void fail(const char *file, int line, const char *fmt, ...)
 
 bool dying(void)
 {
-    return running && running->death;
+    return running && running->kind >= MAY_DIE;
 }
 
 bool failed_often(void)
@@ -61,11 +61,6 @@ void leave_test(void)
     if (cpu->id)
         go_back(&cpu->catch, 1);
     go_back(&test_end, 1);
-}
-
-void refused(void)
-{
-    leave_test();
 }
 
 void skip(const char *why)
@@ -91,15 +86,14 @@ static void run(const struct test *t)
     skipped = NULL;
     memset(hooks, 0, sizeof(hooks));
     cpus[0].armed = cpus[0].in_user = false;
-    if (t->death) {
+    if (t->kind >= MAY_DIE) {
         say("TEST %s: DYING\n", t->name);
         console_flush();
     }
-    if (!save_point(&test_end)) {
+    if (!save_point(&test_end))
         t->run();
-        if (t->death)
-            fail("main", 0, "it lives");
-    }
+    if (t->kind == HAS_TO_DIE && !skipped)
+        fail("main", 0, "it lives");
     events_on();
     verdict = failures ? "FAIL" : skipped ? "SKIP" : "PASS";
     *(failures ? &failed : skipped ? &left_out : &passed) += 1;
@@ -116,9 +110,9 @@ static bool chosen(const struct test *t, const char *words)
             words++;
         for (n = 0; words[n] && words[n] != ' ';)
             n++;
-        if (n && !strncmp(t->name, words, n) && (!t->death || strlen(t->name) == n))
+        if (n && !strncmp(t->name, words, n) && (!t->kind || strlen(t->name) == n))
             return true;
-        if (n == 3 && !strncmp(words, "all", 3) && !t->death)
+        if (n == 3 && !strncmp(words, "all", 3) && !t->kind)
             return true;
     }
     return false;
@@ -133,8 +127,10 @@ static void map_shared_info(void)
 
 static void list_tests(void)
 {
+    static const char *const kinds[] = {"TEST", "ALONE", "RISK", "DEATH"};
+
     for (const struct test *const *t = __start_tests; t < __stop_tests; t++)
-        say("%s %s\n", (*t)->death ? "DEATH" : "NAME", (*t)->name);
+        say("%s %s\n", kinds[(*t)->kind], (*t)->name);
 }
 
 void guest_main(start_info_t *si);

@@ -26,7 +26,7 @@ static void unexpected(const struct frame *f)
 
     HC2(set_debugreg, 7, 0x400);
     if (dying())
-        shutdown(SHUTDOWN_crash);
+        die("exception %lu", (ulong)f->vector);
     if (failed_often())
         leave_test();
     fail("trap", f->vector, "unexpected: error %#x rip %#lx cs %#lx flags %#lx rsp %#lx cr2 %#lx",
