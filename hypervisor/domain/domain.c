@@ -170,6 +170,7 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
         return NULL;
     v->domain = d;
     v->vcpu_id = id;
+    v->calls_32bit = is_32bit(d);
     v->info = vcpu_default_info(v);
     if (!d->is_idle)
         v->pause_flags = BIT(VPF_down);

@@ -100,7 +100,7 @@ struct vcpu {
     struct vcpu_info unseen_info; /* of one with no place in shared_info, until it registers */
 
     struct sched_vcpu *sched; /* sched/ */
-    bool calls_32bit;         /* d->is_hvm: the hypercall under way is 32-bit code's */
+    bool calls_32bit;         /* its hypercalls are 32-bit code's; d->is_hvm: the one under way */
     bool in_multicall;        /* hypercall/: running an element of a multicall */
     struct arch_vcpu arch;
 };

@@ -8,9 +8,7 @@
 
 bool caller_is_32bit(void)
 {
-    const struct vcpu *v = current;
-
-    return unlikely(v->domain->is_hvm) ? v->calls_32bit : is_32bit(v->domain);
+    return current->calls_32bit;
 }
 
 size_t guest_size(size_t size, const struct compat_layout *layout)

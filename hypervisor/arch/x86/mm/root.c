@@ -25,7 +25,11 @@ void mm_fill_hyp_slots(uint64_t *l4, struct domain *d)
 
 void mm_set_width(struct domain *d, bool is_32bit)
 {
+    struct vcpu *v;
+
     d->arch.is_32bit = is_32bit;
+    for_each_vcpu (d, v)
+        v->calls_32bit = is_32bit;
     d->arch.forced_pte = is_32bit ? 0 : PTE_USER;
     /* Frames that its machine-to-physical table has room for. */
     d->mem.addr_bits = is_32bit && max_page > M2P32_MAX_FRAMES ? M2P32_ADDR_BITS : 0;
