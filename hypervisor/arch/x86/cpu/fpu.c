@@ -62,6 +62,20 @@ void fpu_load(struct vcpu *v)
         __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
 
+/* SDM volume 1, 13.3: pairs and triples that only go together, and what builds on what. */
+bool xcr0_valid(uint64_t val)
+{
+    const uint64_t mpx = 0x18, avx512 = 0xe0;
+
+    if (!host_cpu.xcr0_max || !(val & XCR0_X87) || (val & ~host_cpu.xcr0_max))
+        return false;
+    if ((val & XCR0_YMM) && !(val & XCR0_SSE))
+        return false;
+    if ((val & avx512) && ((val & avx512) != avx512 || !(val & XCR0_YMM)))
+        return false;
+    return !(val & mpx) || (val & mpx) == mpx;
+}
+
 int fpu_create(struct vcpu *v)
 {
     void *fpu = xzalloc_bytes(1, fpu_size() + 64);

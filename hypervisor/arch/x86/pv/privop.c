@@ -7,6 +7,7 @@
 #include "arch/x86/emulate/emulate.h"
 #include "arch/x86/mm/mm.h"
 #include "arch/x86/time/time.h"
+#include "asm/fpu.h"
 #include "asm/cpufeature.h"
 #include "asm/io.h"
 #include "asm/layout.h"
@@ -236,11 +237,8 @@ static int privop_read_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t *val)
 static int privop_write_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t val)
 {
     struct vcpu *v = current;
-    bool avx = val & XCR0_YMM;
 
-    if (reg || !host_cpu.xcr0_max || ctxt->cpl || !(val & XCR0_X87) || (val & ~host_cpu.xcr0_max) ||
-        (avx && !(val & XCR0_SSE)) || ((val & 0xe0) && ((val & 0xe0) != 0xe0 || !avx)) ||
-        ((val & 0x18) && (val & 0x18) != 0x18))
+    if (reg || ctxt->cpl || !xcr0_valid(val))
         return gp(ctxt);
     v->arch.xcr0 = val;
     xsetbv(0, val);

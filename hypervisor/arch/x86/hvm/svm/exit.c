@@ -8,6 +8,7 @@
  */
 #include "svm.h"
 #include "arch/x86/time/time.h"
+#include "asm/fpu.h"
 #include "asm/cpufeature.h"
 #include "asm/msr.h"
 #include "asm/regs.h"
@@ -155,8 +156,7 @@ static void exit_xsetbv(struct vcpu *v, struct cpu_user_regs *regs)
 
     if (!len)
         return;
-    if ((uint32_t)regs->rcx || !(val & XCR0_X87) || (val & ~host_cpu.xcr0_max) ||
-        ((val & XCR0_YMM) && !(val & XCR0_SSE)) || vmcb_of(v)->cpl) {
+    if ((uint32_t)regs->rcx || vmcb_of(v)->cpl || !xcr0_valid(val)) {
         hvm_inject(v, VEC_GP, 0);
         return;
     }
