@@ -8,7 +8,7 @@ UNIT_TESTS += $(EMULATE_TESTS)
 build/unit/emulate: tests/unit/emulate/test_emulate.c
 build/unit/emulate-decode: tests/unit/emulate/test_decode.c
 build/unit/emulate-decode: EMULATE_LIBS := -lZydis
-build/unit/emulate-native: tests/unit/emulate/test_native.c tests/unit/emulate/native.c
+build/unit/emulate-native: tests/unit/emulate/test_native.c tests/unit/emulate/trial.c tests/unit/emulate/native.c
 
 $(EMULATE_TESTS): $(EMULATE_DEPS)
 	@mkdir -p $(@D)

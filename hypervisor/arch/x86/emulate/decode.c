@@ -214,6 +214,8 @@ static const struct opcode *vector_row(const struct insn *insn, uint8_t op)
             return insn->encoding == INSN_VEX ? &emul_row_bare : NULL;
         if ((op >= 0x70 && op <= 0x73) || op == 0xc2 || (op >= 0xc4 && op <= 0xc6))
             return &emul_row_modrm_imm8;
+        if (insn->encoding == INSN_VEX && (emul_map_0f[op].flags & F_VEX))
+            return &emul_map_0f[op];
         return &emul_row_modrm;
     case 2:
         return &emul_row_modrm;
@@ -232,7 +234,7 @@ static const struct opcode *vector_row(const struct insn *insn, uint8_t op)
 static int vector_prefix(struct window *w, uint8_t escape, uint8_t *op)
 {
     struct insn *insn = w->insn;
-    uint8_t p0, p1 = 0, p2, pp;
+    uint8_t p0, p1 = 0, p2, last, pp;
     int rc;
 
     if (insn->rex || insn->lock || insn->opsize || insn->rep)
@@ -246,13 +248,15 @@ static int vector_prefix(struct window *w, uint8_t escape, uint8_t *op)
     if (rc != EMUL_OKAY)
         return rc;
 
+    last = escape == 0xc5 ? p0 : p1;
+    pp = last & 3;
+    insn->vex_l = last & 4;
+    insn->vex_reg = ~last >> 3 & 15;
     if (escape == 0xc5) {
         insn->map = 1;
-        pp = p0 & 3;
         insn->rex = 0x40 | (~p0 >> 5 & 4);
     } else {
         insn->map = p0 & (escape == 0x62 ? 0x7 : 0x1f);
-        pp = p1 & 3;
         insn->rex = 0x40 | (~p0 >> 5 & 7) | (p1 >> 4 & 8);
         if (escape == 0x62 && ((p0 & 8) || !(p1 & 4)))
             return undefined(w);

@@ -500,7 +500,7 @@ int x86_emulate(struct emul_ctxt *ctxt)
 
 bool emul_insn_is_executable(const struct insn *insn)
 {
-    return insn->encoding == INSN_LEGACY && insn->row->exec;
+    return insn->row->exec; /* of the rows for other encodings, those with F_VEX alone have it */
 }
 
 bool emul_insn_writes_memory(const struct insn *insn)

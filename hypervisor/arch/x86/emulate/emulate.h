@@ -82,11 +82,13 @@ enum emul_access { EMUL_READ, EMUL_WRITE, EMUL_EXEC };
 
 #define EMUL_VEC_DE 0
 #define EMUL_VEC_UD 6
+#define EMUL_VEC_NM 7
 #define EMUL_VEC_SS 12
 #define EMUL_VEC_GP 13
 #define EMUL_VEC_PF 14
 
-#define EMUL_MAX_INSN 15u
+#define EMUL_MAX_INSN   15u
+#define EMUL_MAX_ACCESS 32u /* bytes that one instruction reads or writes at once */
 
 struct insn;
 struct emul_ctxt;
@@ -94,9 +96,10 @@ struct emul_ctxt;
 /*
  * What the caller provides.  Each returns an enum emul_result; before EMUL_EXCEPTION it records the
  * exception with emul_inject() or emul_pagefault().  Addresses are linear: segmentation has been
- * applied and checked, and `seg` only says where they came from.  Accesses are 1, 2, 4, 8 or 16
- * bytes (`read` and `write` up to 8) and may be misaligned and cross a page.  Callbacks must not
- * touch ctxt->regs: what they write there is lost.
+ * applied and checked, and `seg` only says where they came from.  Accesses are 1, 2, 4 or 8 bytes
+ * (`read` and `write` also 16 and 32 where there is read_vector, `cmpxchg` 16) and may be
+ * misaligned and cross a page; what crosses one and fails in the second has changed nothing in the
+ * first.  Callbacks must not touch ctxt->regs: what they write there is lost.
  */
 struct emul_ops {
     /* Never crosses a page; reads ahead of the instruction's end.  Fails as an instruction fetch
@@ -150,6 +153,14 @@ struct emul_ops {
     int (*segment)(struct emul_ctxt *ctxt, enum emul_seg seg, struct emul_segment *res);
     int (*load_segment)(struct emul_ctxt *ctxt, enum emul_seg seg, uint16_t sel);
 
+    /*
+     * Vector register `reg`, its lower 16 or (only where the guest has AVX switched on) 32 bytes.
+     * A write of 16 leaves the rest of the register alone, one of 32 clears what is above.
+     */
+    int (*read_vector)(struct emul_ctxt *ctxt, unsigned int reg, void *buf, unsigned int bytes);
+    int (*write_vector)(struct emul_ctxt *ctxt, unsigned int reg, const void *buf,
+                        unsigned int bytes);
+
     int (*wbinvd)(struct emul_ctxt *ctxt);
     int (*invlpg)(struct emul_ctxt *ctxt, uint64_t addr);
 };
@@ -195,7 +206,9 @@ struct insn {
     uint8_t len;
     uint8_t rex; /* 0x40-0x4f, or 0; for VEX and its like the bits they stand for */
     bool lock, opsize, addrsize;
-    uint8_t rep; /* 0xf2, 0xf3 (the last one given) or 0 */
+    uint8_t rep;     /* 0xf2, 0xf3 (the last one given) or 0 */
+    bool vex_l;      /* VEX: operands of 32 bytes */
+    uint8_t vex_reg; /* VEX: the third register, all four bits; 0: maybe none */
 
     uint8_t op_bytes;   /* operand size: 2, 4 or 8 (byte instructions too: see `byte_op`) */
     uint8_t addr_bytes; /* address size: 2, 4 or 8 */

@@ -67,6 +67,7 @@
 #define BITOFF F_BITOFF
 #define MEMW   F_MEMW
 #define PROT   F_PROT
+#define VEX    F_VEX
 
 /* The flags that follow from one operand, and from up to three of which some may be left out. */
 #define OPND_FLAGS(o)                                                                              \
@@ -79,6 +80,10 @@
 #define OPNDS_FLAGS(...)                                                                           \
     (OPND_FLAGS(OPND_1(__VA_ARGS__, , , )) | OPND_FLAGS(OPND_2(__VA_ARGS__, , , )) |               \
      OPND_FLAGS(OPND_3(__VA_ARGS__, , , )))
+
+/* A move of a vector register from memory, to memory. */
+#define VLOAD  OP(vector_move, SELF | VEX, MODRM)
+#define VSTORE OP(vector_move, SELF | VEX | MEMW, MODRM)
 
 /* OP: executed by emul_op_<name>.  DEC: decoded only.  GRP: ModRM.reg decides. */
 #define OP(name, fl, ...)                                                                          \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The maps behind 0F, 0F 38 and 0F 3A.  Vector instructions are decoded only, and what most of them
- * need said is that a ModRM byte follows.
+ * The maps behind 0F, 0F 38 and 0F 3A.  Vector instructions are decoded only, but for moves to and
+ * from memory; what most of them need said is that a ModRM byte follows.
  */
 #include "map.h"
 
@@ -90,7 +90,13 @@ const struct opcode emul_map_0f[256] = {
     [0x0e] = DEC(0),
     [0x0f] = DEC(0, MODRM, Ib),
 
-    [0x10 ... 0x17] = DEC(0, MODRM),
+    [0x10] = VLOAD,
+    [0x11] = VSTORE,
+    [0x12] = VLOAD,
+    [0x13] = VSTORE,
+    [0x14 ... 0x15] = DEC(0, MODRM),
+    [0x16] = VLOAD,
+    [0x17] = VSTORE,
     [0x18] = OP(nop, 0, MODRM),
     [0x19] = OP(nop, 0, MODRM),
     [0x1a] = DEC(0, MODRM),
@@ -104,7 +110,11 @@ const struct opcode emul_map_0f[256] = {
     [0x21] = OP(mov_from_dr, SELF | PRIV, Rn),
     [0x22] = OP(mov_to_cr, SELF | PRIV, NO, Rn),
     [0x23] = OP(mov_to_dr, SELF | PRIV, NO, Rn),
-    [0x28 ... 0x2f] = DEC(0, MODRM),
+    [0x28] = VLOAD,
+    [0x29] = VSTORE,
+    [0x2a] = DEC(0, MODRM),
+    [0x2b] = VSTORE,
+    [0x2c ... 0x2f] = DEC(0, MODRM),
 
     [0x30] = OP(wrmsr, CPL0 | PRIV),
     [0x31] = OP(rdtsc, PRIV),
@@ -116,13 +126,17 @@ const struct opcode emul_map_0f[256] = {
 
     [0x40 ... 0x4f] = OP(cmov, 0, Gv, Ev),
 
-    [0x50 ... 0x6f] = DEC(0, MODRM),
+    [0x50 ... 0x6d] = DEC(0, MODRM),
+    [0x6e] = VLOAD,
+    [0x6f] = VLOAD,
     [0x70 ... 0x73] = DEC(0, MODRM, Ib),
     [0x74 ... 0x76] = DEC(0, MODRM),
     [0x77] = DEC(0),
     [0x78] = DEC(0, MODRM),
     [0x79] = DEC(0, MODRM),
-    [0x7c ... 0x7f] = DEC(0, MODRM),
+    [0x7c ... 0x7d] = DEC(0, MODRM),
+    [0x7e] = VSTORE, /* or, with F3, from memory */
+    [0x7f] = VSTORE,
 
     [0x80 ... 0x8f] = OP(jcc, NEAR, NO, Jz),
     [0x90 ... 0x9f] = OP(setcc, WR, Eb),
@@ -169,7 +183,11 @@ const struct opcode emul_map_0f[256] = {
     [0xc7] = GRP(group9, 0),
     [0xc8 ... 0xcf] = OP(bswap, 0, Zv),
 
-    [0xd0 ... 0xfe] = DEC(0, MODRM),
+    [0xd0 ... 0xd5] = DEC(0, MODRM),
+    [0xd6] = VSTORE,
+    [0xd7 ... 0xe6] = DEC(0, MODRM),
+    [0xe7] = VSTORE,
+    [0xe8 ... 0xfe] = DEC(0, MODRM),
     [0xff] = OP(ud, SELF, MODRM),
 };
 

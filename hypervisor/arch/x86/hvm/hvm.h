@@ -87,6 +87,7 @@ struct hvm_vendor {
     /* Whether an interrupt could be delivered: RFLAGS.IF, no shadow of STI or MOV SS. */
     bool (*interruptible)(const struct vcpu *v);
     bool (*in_shadow)(const struct vcpu *v);
+    void (*set_shadow)(struct vcpu *v, bool shadow);
     /* Entry, interrupts off: delivers it; or has v leave as soon as an interrupt could be. */
     void (*inject)(struct vcpu *v, const struct hvm_event *e);
     void (*want_window)(struct vcpu *v, bool want);
@@ -140,6 +141,11 @@ bool hvm_emulate(struct vcpu *v, struct cpu_user_regs *regs);
 unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs);
 /* The guest touched gpa, where nothing is mapped that it may touch so. */
 void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, bool write);
+
+/* --- vector.c: the lower 16 or 32 bytes of current's vector registers 0 to 15; 32: AVX is on ---
+ */
+void hvm_get_vector(unsigned reg, void *buf, unsigned bytes);
+void hvm_set_vector(unsigned reg, const void *buf, unsigned bytes); /* 32: clears what is above */
 
 static inline bool hvm_long_mode(const struct vcpu *v)
 {

@@ -9,9 +9,21 @@
 #include "kernel/console.h"
 #include "lib/string.h"
 
+#define DR6_SINGLE_STEP (1ul << 14)
+
 static uint32_t access_of(const struct emul_ctxt *ctxt)
 {
     return ctxt->cpl == 3 ? PFEC_USER : 0;
+}
+
+/* Is addr a page that may be accessed so, and where? */
+static int translate(struct emul_ctxt *ctxt, uint64_t addr, uint32_t access, uint64_t *gpa)
+{
+    uint32_t error;
+
+    if (hvm_translate(current, addr, access_of(ctxt) | access, gpa, &error))
+        return emul_pagefault(ctxt, error, addr);
+    return EMUL_OKAY;
 }
 
 static int fetch(struct emul_ctxt *ctxt, uint64_t addr, void *buf, unsigned bytes)
@@ -26,14 +38,25 @@ static int fetch(struct emul_ctxt *ctxt, uint64_t addr, void *buf, unsigned byte
     return EMUL_UNHANDLEABLE;
 }
 
+static bool is_ram(uint64_t gpa)
+{
+    struct page_info *pg = NULL;
+
+    if (!vlapic_has_page(current, gpa))
+        pg = p2m_get_page(current->domain, _gfn(gpa >> PAGE_SHIFT));
+    if (pg)
+        put_page(pg);
+    return pg;
+}
+
 /* A part of an access that lies in one page. */
 static int read_page(struct emul_ctxt *ctxt, uint64_t addr, uint8_t *buf, unsigned bytes)
 {
-    uint32_t error;
     uint64_t gpa;
+    int rc = translate(ctxt, addr, 0, &gpa);
 
-    if (hvm_translate(current, addr, access_of(ctxt), &gpa, &error))
-        return emul_pagefault(ctxt, error, addr);
+    if (rc != EMUL_OKAY)
+        return rc;
     if (vlapic_has_page(current, gpa)) {
         uint32_t val = (gpa & 15) < 4 ? vlapic_read(current, gpa & 0xff0) >> 8 * (gpa & 3) : 0;
 
@@ -46,11 +69,12 @@ static int read_page(struct emul_ctxt *ctxt, uint64_t addr, uint8_t *buf, unsign
 
 static int write_page(struct emul_ctxt *ctxt, uint64_t addr, const uint8_t *buf, unsigned bytes)
 {
-    uint32_t error, val = 0;
+    uint32_t val = 0;
     uint64_t gpa;
+    int rc = translate(ctxt, addr, PFEC_WRITE, &gpa);
 
-    if (hvm_translate(current, addr, access_of(ctxt) | PFEC_WRITE, &gpa, &error))
-        return emul_pagefault(ctxt, error, addr);
+    if (rc != EMUL_OKAY)
+        return rc;
     if (vlapic_has_page(current, gpa)) {
         memcpy(&val, buf, min(bytes, 4u));
         if (!(gpa & 15) && bytes == 4)
@@ -75,14 +99,53 @@ static int read(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *
     return rc || n == bytes ? rc : read_page(ctxt, addr + n, (uint8_t *)buf + n, bytes - n);
 }
 
+static int probe_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, unsigned bytes)
+{
+    unsigned n = in_this_page(addr, bytes);
+    uint64_t gpa;
+    int rc = translate(ctxt, addr, PFEC_WRITE, &gpa);
+
+    (void)seg;
+    return rc || n == bytes ? rc : translate(ctxt, addr + n, PFEC_WRITE, &gpa);
+}
+
 static int write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, const void *buf,
                  unsigned bytes)
 {
     unsigned n = in_this_page(addr, bytes);
-    int rc = write_page(ctxt, addr, buf, n);
+    int rc;
 
-    (void)seg;
-    return rc || n == bytes ? rc : write_page(ctxt, addr + n, (const uint8_t *)buf + n, bytes - n);
+    if (n == bytes)
+        return write_page(ctxt, addr, buf, n);
+    rc = probe_write(ctxt, seg, addr, bytes);
+    if (rc == EMUL_OKAY)
+        rc = write_page(ctxt, addr, buf, n);
+    return rc ?: write_page(ctxt, addr + n, (const uint8_t *)buf + n, bytes - n);
+}
+
+/*
+ * A register cannot be compared and written at once, and nobody but its own vcpu sees this one.
+ * RAM can, by the guest itself: it was mapped after the fault.
+ */
+static int cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *old,
+                   const void *new, unsigned bytes, bool lock)
+{
+    uint8_t found[16];
+    uint64_t gpa;
+    int rc = translate(ctxt, addr, PFEC_WRITE, &gpa);
+
+    (void)lock;
+    if (rc != EMUL_OKAY)
+        return rc;
+    if (in_this_page(addr, bytes) != bytes)
+        return EMUL_UNHANDLEABLE;
+    if (is_ram(gpa))
+        return EMUL_RETRY;
+    rc = read(ctxt, seg, addr, found, bytes);
+    if (rc == EMUL_OKAY && !memcmp(found, old, bytes))
+        rc = write_page(ctxt, addr, new, bytes);
+    memcpy(old, found, bytes);
+    return rc;
 }
 
 static int segment(struct emul_ctxt *ctxt, enum emul_seg seg, struct emul_segment *res)
@@ -117,13 +180,58 @@ static int write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
     return EMUL_OKAY;
 }
 
+static int read_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t *val)
+{
+    (void)ctxt;
+    if (reg == 8)
+        *val = vlapic_get_tpr(current) >> 4;
+    else
+        *val = hvm_vendor->get_cr(current, reg);
+    return EMUL_OKAY;
+}
+
+static int read_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t *val)
+{
+    *val = current->arch.xcr0;
+    return reg ? emul_inject(ctxt, EMUL_VEC_GP, 0) : EMUL_OKAY;
+}
+
+static int read_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
+                      struct emul_cpuid *res)
+{
+    (void)ctxt;
+    hvm_cpuid(current, leaf, subleaf, res);
+    return EMUL_OKAY;
+}
+
+static int read_vector(struct emul_ctxt *ctxt, unsigned reg, void *buf, unsigned bytes)
+{
+    (void)ctxt;
+    hvm_get_vector(reg, buf, bytes);
+    return EMUL_OKAY;
+}
+
+static int write_vector(struct emul_ctxt *ctxt, unsigned reg, const void *buf, unsigned bytes)
+{
+    (void)ctxt;
+    hvm_set_vector(reg, buf, bytes);
+    return EMUL_OKAY;
+}
+
 static const struct emul_ops mmio_ops = {.insn_fetch = fetch,
                                          .read = read,
                                          .write = write,
+                                         .cmpxchg = cmpxchg,
+                                         .probe_write = probe_write,
                                          .read_io = read_port,
                                          .write_io = write_port,
+                                         .read_cr = read_cr,
                                          .write_cr = write_cr,
-                                         .segment = segment};
+                                         .read_xcr = read_xcr,
+                                         .cpuid = read_cpuid,
+                                         .segment = segment,
+                                         .read_vector = read_vector,
+                                         .write_vector = write_vector};
 
 static void init_ctxt(struct vcpu *v, struct cpu_user_regs *regs, struct emul_ctxt *ctxt)
 {
@@ -157,12 +265,25 @@ static void deliver_exception(struct vcpu *v, const struct emul_ctxt *ctxt)
                    ctxt->exception.has_error ? (int)ctxt->exception.error_code : -1);
 }
 
+/* What the CPU does between two instructions. */
+static void retire(struct vcpu *v, const struct emul_ctxt *ctxt)
+{
+    hvm_vendor->set_shadow(v, ctxt->retire.sti || ctxt->retire.mov_ss);
+    if (ctxt->retire.singlestep) {
+        hvm_vendor->set_dr(v, 6, hvm_vendor->get_dr(v, 6) | DR6_SINGLE_STEP);
+        hvm_inject(v, VEC_DB, -1);
+    }
+}
+
 bool hvm_emulate(struct vcpu *v, struct cpu_user_regs *regs)
 {
     struct emul_ctxt ctxt;
 
     init_ctxt(v, regs, &ctxt);
     switch (x86_emulate(&ctxt)) {
+    case EMUL_OKAY:
+        retire(v, &ctxt);
+        return true;
     case EMUL_EXCEPTION:
         deliver_exception(v, &ctxt);
         return true;

@@ -333,6 +333,11 @@ static bool in_shadow(const struct vcpu *v)
     return vmcb_of(v)->shadow & 1;
 }
 
+static void set_shadow(struct vcpu *v, bool shadow)
+{
+    vmcb_of(v)->shadow = (vmcb_of(v)->shadow & ~1ULL) | shadow;
+}
+
 static bool interruptible(const struct vcpu *v)
 {
     return (rflags_of(v) & EFLAGS_IF) && !in_shadow(v);
@@ -387,5 +392,6 @@ const struct hvm_vendor svm_vendor = {.name = "AMD-V",
                                       .set_msr = set_msr,
                                       .interruptible = interruptible,
                                       .in_shadow = in_shadow,
+                                      .set_shadow = set_shadow,
                                       .inject = inject,
                                       .want_window = want_window};
