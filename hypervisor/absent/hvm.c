@@ -44,6 +44,11 @@ uint64_t p2m_max_gfn(const struct domain *d)
     return 0;
 }
 
+void p2m_mark_dirty(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+}
+
 #define ABSENT(name, type, ret)                                                                    \
     long name(struct call *c, type *arg)                                                           \
     {                                                                                              \
@@ -56,6 +61,7 @@ ABSENT(hvmop_flush_tlbs, struct noarg, -EINVAL)
 ABSENT(hvmop_pagetable_dying, struct xen_hvm_pagetable_dying, -EINVAL)
 ABSENT(hvmop_get_time, struct xen_hvm_get_time, -EINVAL)
 ABSENT(hvmop_set_evtchn_upcall_vector, struct xen_hvm_evtchn_upcall_vector, -EINVAL)
+ABSENT(domctl_shadow_op, struct xen_domctl, -EINVAL)
 ABSENT(domctl_gethvmcontext, struct xen_domctl, -EINVAL)
 ABSENT(domctl_sethvmcontext, struct xen_domctl, -EINVAL)
 ABSENT(domctl_gethvmcontext_partial, struct xen_domctl, -EINVAL)

@@ -192,14 +192,6 @@ long domctl_set_virq_handler(struct call *c, struct xen_domctl *op)
     return set_global_virq_handler(c->d, op->u.set_virq_handler.virq);
 }
 
-/* Log-dirty mode and shadow tables are not there yet; stock tools shrug at OFF's answer. */
-long domctl_shadow_op(struct call *c, struct xen_domctl *op)
-{
-    (void)c;
-    (void)op;
-    return -EINVAL;
-}
-
 /* --- rights --- */
 
 static long change_range(struct rangeset *ours, struct rangeset *theirs, uint64_t first,

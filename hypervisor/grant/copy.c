@@ -5,6 +5,7 @@
  */
 #include "grant/private.h"
 #include "arch/api/arch_mm.h"
+#include "arch/api/arch_p2m.h"
 #include "hypercall/handlers.h"
 
 /* One end of a copy, held. */
@@ -115,6 +116,9 @@ static int copy_grant(struct vcpu *v, const struct gnttab_copy *arg)
     }
     put_end(&dst);
     put_end(&src);
+    /* Of a grant's page its entry tells. */
+    if (unlikely(v->domain->is_hvm) && rc == GNTST_okay && !(arg->flags & GNTCOPY_dest_gref))
+        p2m_mark_dirty(v->domain, _gfn(arg->dest.u.gmfn));
     return rc;
 }
 

@@ -8,6 +8,7 @@
  * cannot take the grant back in between, and one that does not has still granted what was read.
  */
 #include "grant/private.h"
+#include "arch/api/arch_p2m.h"
 
 /* Attempts against a guest that changes its entry all the time. */
 #define PIN_TRIES 5
@@ -160,6 +161,8 @@ void grant_unpin(struct domain *rd, uint32_t ref, bool readonly)
     if (unlikely(reserved))
         spin_lock(&t->lock);
     act = grant_lock_entry(t, ref);
+    if (unlikely(rd->is_hvm) && !readonly && act->view.kind != KIND_transitive)
+        p2m_mark_dirty(rd, _gfn(act->view.frame));
     if (readonly)
         act->readers--;
     else

@@ -40,3 +40,32 @@ def test_pvh_guests_come_and_go(dom0, guests):
         dom0.gone("h")
     assert guests.row("t")
     dom0.until(f"[ $({FREE}) = {before} ]", 30)
+
+
+# Writes memory all the time, and reads what it has written; counts rounds, and what was wrong.
+CHECKER = ("(n=0; while :; do dd if=/dev/urandom of=/tmp/a bs=64k count=8 2>/dev/null; md5sum /tmp/a > /tmp/a.md5; "
+           "md5sum -c /tmp/a.md5 >/dev/null 2>&1 || echo bad >> /tmp/bad; n=$((n+1)); echo $n > /tmp/n; done) & true")
+
+
+def goes_on(dom0, rounds=2):
+    """The checker in h runs, and has found nothing."""
+    with dom0.console("h") as guest:
+        now = int(guest.until("cat /tmp/n", 60))
+        guest.until(f"[ $(cat /tmp/n) -ge {now + rounds} ]", 60)
+        assert guest.run("cat /tmp/bad").code
+
+
+def test_pvh_moves(dom0, guests):
+    """Live migration to this same host under load, a snapshot from which it goes on, and its restore."""
+    guests.linux("h", 'type="pvh"', "vcpus=2")
+    with dom0.console("h") as guest:
+        guest.sh(CHECKER)
+    goes_on(dom0)
+    first = dom0.domid("h")
+    dom0.sh("xl migrate -s '' h 'xl migrate-receive' >/tmp/log 2>&1 || { tail /tmp/log; false; }", 200)
+    assert dom0.domid("h") != first
+    goes_on(dom0)
+    dom0.sh("xl save -c h /tmp/h.save >/tmp/log 2>&1 || { tail /tmp/log; false; }", 200)
+    goes_on(dom0)
+    dom0.sh("xl destroy h; xl restore /tmp/h.save >/tmp/log 2>&1 || { tail /tmp/log; false; }; rm /tmp/h.save", 200)
+    goes_on(dom0)

@@ -20,3 +20,6 @@ int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order);
 struct page_info *p2m_unmap(struct domain *d, gfn_t gfn);
 /* The highest frame number that was ever mapped. */
 uint64_t p2m_max_gfn(const struct domain *d);
+/* Somebody has just written to gfn by another mapping than the guest's own: live migration wants to
+ * know.  Any context. */
+void p2m_mark_dirty(struct domain *d, gfn_t gfn);

@@ -330,6 +330,11 @@ WEAK struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
     return NULL;
 }
 
+WEAK void p2m_mark_dirty(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+}
+
 WEAK uint64_t p2m_max_gfn(const struct domain *d)
 {
     (void)d;

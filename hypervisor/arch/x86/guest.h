@@ -9,6 +9,7 @@
 
 struct domain;
 struct vcpu;
+struct vcpu_guest_context;
 
 /* There is, or has been, such a guest: until then nobody looks further. */
 extern bool guest_kinds_exist;
@@ -29,6 +30,10 @@ struct guest_kind {
     size_t (*copy_to)(uint64_t addr, const void *src, size_t len);
     /* The hypercall page, for XEN_DOMCTL_hypercall_init. */
     void (*hypercall_page)(void *page);
+    /* vcpu_guest_context (xen.h) of v, which does not run, in the 64-bit layout: get fills what the
+     * guest has of it, set takes over the general registers alone. */
+    void (*get_context)(const struct vcpu *v, struct vcpu_guest_context *ctx);
+    int (*set_context)(struct vcpu *v, const struct vcpu_guest_context *ctx);
     /* Registers of v on the console. */
     void (*dump)(struct vcpu *v);
 };

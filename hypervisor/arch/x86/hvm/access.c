@@ -48,6 +48,7 @@ static bool read_entry(const struct walk *w, uint64_t table, unsigned index, uns
             __atomic_compare_exchange_n((uint32_t *)p, &seen32, seen32 | (uint32_t)mark, false,
                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
         }
+        p2m_mark_dirty(w->v->domain, _gfn(table >> PAGE_SHIFT));
     }
     put_page(pg);
     return true;
@@ -138,6 +139,7 @@ static size_t copy_linear(struct vcpu *v, void *dst, const void *src, uint64_t a
         if (src) {
             memcpy((char *)page_to_virt(pg) + off, src, n);
             src = (const char *)src + n;
+            p2m_mark_dirty(v->domain, _gfn(gpa >> PAGE_SHIFT));
         } else {
             memcpy(dst, (char *)page_to_virt(pg) + off, n);
             dst = (char *)dst + n;

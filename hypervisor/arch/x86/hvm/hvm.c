@@ -332,6 +332,8 @@ const struct guest_kind hvm_kind = {.save = save,
                                     .copy_from = hvm_copy_from_guest,
                                     .copy_to = hvm_copy_to_guest,
                                     .hypercall_page = hvm_hypercall_page,
+                                    .get_context = hvm_get_context,
+                                    .set_context = hvm_set_context,
                                     .dump = dump};
 
 /* --- state after reset, or at a start-up interrupt --- */

@@ -120,6 +120,10 @@ void hvm_deliver(struct vcpu *v);
 /* Real-mode start at a page below 1 MB (start-up interrupt), or as after reset. */
 void hvm_reset_state(struct vcpu *v, uint8_t start_page);
 
+/* --- records.c: struct guest_kind's --- */
+void hvm_get_context(const struct vcpu *v, struct vcpu_guest_context *ctx);
+int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
+
 /* --- access.c: the guest's address space, by its own page tables --- */
 /* Guest physical address of a linear one: 0, or -EFAULT with *error as of a page fault. */
 int hvm_translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa, uint32_t *error);

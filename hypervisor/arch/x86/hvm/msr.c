@@ -96,6 +96,7 @@ static bool write_hypercall_page(struct vcpu *v, uint64_t val)
     if (!pg)
         return false;
     hvm_hypercall_page(page_to_virt(pg));
+    p2m_mark_dirty(v->domain, _gfn(val >> PAGE_SHIFT));
     hvm_latch_width(v);
     put_page(pg);
     return true;

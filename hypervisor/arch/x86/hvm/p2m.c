@@ -8,8 +8,8 @@
  *
  * Writers hold the lock.  Readers do not: they see an entry as it was a moment ago, and take a
  * reference of the page, which fails if it has been freed or has changed hands meanwhile.  A table
- * that has been linked stays linked (a large leaf is split, tables are never merged), so a reader
- * never stands in freed memory.
+ * that gives way to a large leaf again (dirty.c) is freed after a grace period, so a reader never
+ * stands in freed memory.
  *
  * Unmapping: the entry is cleared, the domain's generation counted up, and every CPU that may run
  * one of its vcpus is interrupted; a vcpu that enters its guest with an old generation gets a fresh
@@ -132,6 +132,55 @@ static int split(struct p2m *p, uint64_t *e, unsigned level)
     return 0;
 }
 
+uint64_t *p2m_block(struct p2m *p, uint64_t *gfn, bool small)
+{
+    uint64_t *table = p->root, *e;
+
+    for (unsigned level = P2M_LEVELS;; level--) {
+        e = &table[gfn_index(*gfn, level)];
+        if (!(*e & PTE_PRESENT)) {
+            *gfn = (*gfn | ((1ULL << (9 * (level - 1))) - 1)) + 1;
+            return NULL;
+        }
+        if (is_leaf(*e, level) && small && split(p, e, level))
+            return P2M_NO_TABLE;
+        if (level == 2 || is_leaf(*e, level))
+            return e;
+        table = table_of(*e);
+    }
+}
+
+uint64_t *p2m_small_entry(const struct p2m *p, uint64_t gfn)
+{
+    uint64_t *table = p->root;
+
+    if (!gfn_ok(gfn, 0))
+        return NULL;
+    for (unsigned level = P2M_LEVELS; level > 1; level--) {
+        uint64_t e = READ_ONCE(table[gfn_index(gfn, level)]);
+
+        if (!(e & PTE_PRESENT) || is_leaf(e, level))
+            return NULL;
+        table = table_of(e);
+    }
+    return &table[gfn_index(gfn, 1)];
+}
+
+uint64_t *p2m_merge(struct p2m *p, uint64_t *e)
+{
+    uint64_t *table = table_of(*e), ram = hvm_vendor->p2m.ram;
+    uint64_t first = mfn_x(pte_mfn(table[0]));
+
+    if (first & (PTES_PER_TABLE - 1))
+        return NULL;
+    for (unsigned i = 0; i < PTES_PER_TABLE; i++)
+        if (table[i] != make_pte(_mfn(first + i), ram))
+            return NULL;
+    WRITE_ONCE(*e, make_pte(_mfn(first), ram | PTE_PSE));
+    p->tables--;
+    return table;
+}
+
 /* The entry for gfn at `level`, with the tables above made as needed; NULL: no memory. */
 static uint64_t *entry_for(struct p2m *p, uint64_t gfn, unsigned level)
 {
@@ -214,6 +263,8 @@ int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
     spin_lock(&p->lock);
     if (d->dying)
         rc = -EINVAL;
+    if (p->logging)
+        leaf = 0;
     for (i = 0; !rc && i < nr; i += 1ULL << leaf) {
         rc = map_leaf(p, gfn_x(gfn) + i, _mfn(mfn + i), leaf);
         if (rc == -EEXIST && leaf && !i) {

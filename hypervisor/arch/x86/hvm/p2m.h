@@ -14,7 +14,17 @@
  */
 struct p2m_format {
     uint64_t table; /* an entry that leads to a table */
-    uint64_t ram;   /* a leaf: RAM, all rights */
+    uint64_t ram;   /* a leaf: RAM, all rights, written to already */
+    uint64_t dirty; /* what the CPU sets in a leaf when it writes there; 0: it does not tell */
+};
+
+/* An operation on the log that gave way (busy), and how far it has come. */
+struct p2m_log_op {
+    bool busy;
+    domid_t by;
+    uint32_t op, found;
+    uint64_t bitmap; /* as the caller named it */
+    uint64_t next;   /* gfn */
 };
 
 struct p2m {
@@ -24,6 +34,10 @@ struct p2m {
     uint64_t max_gfn;
     uint64_t generation;     /* counts what was unmapped: old translations must go */
     uint64_t relinquish_gfn; /* p2m_relinquish() goes on here */
+    /* What has been written to is logged (dirty.c).  Changes under the lock; while it is set new
+     * leaves are of 4 KB, and the dirty bits of all leaves are the log. */
+    bool logging;
+    struct p2m_log_op log_op; /* under the domctl lock */
 };
 
 int p2m_create(struct domain *d);
@@ -32,3 +46,17 @@ int p2m_relinquish(struct domain *d);
 void p2m_free(struct domain *d);
 /* No CPU goes on using translations made before. */
 void p2m_flush(struct domain *d);
+
+/*
+ * For dirty.c, under the lock: the entry of the second level for the 2 MB with *gfn.  NULL: nothing
+ * is mapped there, and *gfn becomes the first of what is next.  With small a leaf there, or a
+ * larger one, is split: then what it leads to is a table; P2M_NO_TABLE: there is no memory for it.
+ */
+#define P2M_NO_TABLE ((uint64_t *)1)
+uint64_t *p2m_block(struct p2m *p, uint64_t *gfn, bool small);
+/* The entry of the first level for gfn, or NULL if there is no such table.  No lock is needed. */
+uint64_t *p2m_small_entry(const struct p2m *p, uint64_t gfn);
+/* The table that the entry at e leads to gives way to a leaf of 2 MB if it is one in all but size:
+ * the table, to be freed once no CPU and nobody here can be reading it; or NULL.  Under the lock.
+ */
+uint64_t *p2m_merge(struct p2m *p, uint64_t *e);

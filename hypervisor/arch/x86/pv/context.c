@@ -422,7 +422,7 @@ int arch_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     int ret;
 
     if (d->arch.kind)
-        return -EOPNOTSUPP; /* this context is a PV guest's */
+        return d->arch.kind->set_context(v, c);
     if (!context_ok(d, c))
         return -EINVAL;
     pv_set_kernel_stack(v, c->kernel_ss, c->kernel_sp);
@@ -459,8 +459,10 @@ void arch_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     const struct pv_vcpu *pv = &v->arch.pv;
 
     memset(c, 0, sizeof(*c));
-    if (v->domain->arch.kind)
+    if (v->domain->arch.kind) {
+        v->domain->arch.kind->get_context(v, c);
         return;
+    }
     memcpy(&c->fpu_ctxt, v->arch.fpu, sizeof(c->fpu_ctxt));
     c->flags = VGCF_i387_valid | (in_kernel_mode(v) ? VGCF_in_kernel : 0) |
                (pv->flags & PVF_FAILSAFE_MASKS_EVENTS ? VGCF_failsafe_disables_events : 0) |

@@ -90,13 +90,19 @@ static void narrow(context32 *n, const context *c)
     n->failsafe_callback_cs = c->syscall_callback_eip >> 32;
 }
 
+/* The other kinds' is always the wide one, whatever their code. */
+static bool is_narrow(const struct vcpu *v)
+{
+    return is_32bit(v->domain) && !v->domain->arch.kind;
+}
+
 int arch_context_from_guest(const struct vcpu *v, context *c, uint64_t addr)
 {
     context32 *n;
     int rc;
 
     BUILD_BUG_ON(sizeof(*n) != 2800); /* xen.h, of a 32-bit compiler */
-    if (!is_32bit(v->domain))
+    if (!is_narrow(v))
         return copy_from_guest(c, addr, sizeof(*c));
     n = xzalloc(context32);
     if (!n)
@@ -113,7 +119,7 @@ int arch_context_to_guest(const struct vcpu *v, uint64_t addr, const context *c)
     context32 *n;
     int rc;
 
-    if (!is_32bit(v->domain))
+    if (!is_narrow(v))
         return copy_to_guest(addr, c, sizeof(*c));
     n = xzalloc(context32);
     if (!n)

@@ -373,9 +373,13 @@ static void want_window(struct vcpu *v, bool want)
 }
 
 #define NPT_TABLE (PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED)
+#define NPT_FORMAT                                                                                 \
+    {                                                                                              \
+        .table = NPT_TABLE, .ram = NPT_TABLE | PTE_DIRTY, .dirty = PTE_DIRTY                       \
+    }
 
 const struct hvm_vendor svm_vendor = {.name = "AMD-V",
-                                      .p2m = {.table = NPT_TABLE, .ram = NPT_TABLE | PTE_DIRTY},
+                                      .p2m = NPT_FORMAT,
                                       .vcpu_create = vcpu_create_,
                                       .vcpu_free = vcpu_free_,
                                       .load = load,

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#include "vendor.h"
+#include "arch/fake/fake.h"
+#include "arch/x86/time/time.h"
+#include "asm/cpufeature.h"
+#include "asm/fpu.h"
+#include "asm/msr.h"
+#include "test.h"
+
+struct cpu_identity host_cpu;
+
+struct vendor_vcpu *vendor_of(const struct vcpu *v)
+{
+    return v->arch.hvm->vendor;
+}
+
+static void get_segment(const struct vcpu *v, unsigned seg, struct emul_segment *s)
+{
+    *s = vendor_of(v)->seg[seg];
+}
+
+static void set_segment(struct vcpu *v, unsigned seg, const struct emul_segment *s)
+{
+    vendor_of(v)->seg[seg] = *s;
+    vendor_of(v)->seg[seg].attr &= 0xfff;
+}
+
+static unsigned get_cpl(const struct vcpu *v)
+{
+    return (vendor_of(v)->seg[EMUL_SEG_SS].attr & EMUL_SEG_DPL) >> 5;
+}
+
+static uint64_t get_cr(const struct vcpu *v, unsigned cr)
+{
+    return vendor_of(v)->cr[cr];
+}
+
+static void set_cr(struct vcpu *v, unsigned cr, uint64_t val)
+{
+    vendor_of(v)->cr[cr] = val;
+}
+
+static uint64_t get_dr(const struct vcpu *v, unsigned dr)
+{
+    return vendor_of(v)->dr[dr];
+}
+
+static void set_dr(struct vcpu *v, unsigned dr, uint64_t val)
+{
+    vendor_of(v)->dr[dr] = val;
+}
+
+static uint64_t *field(const struct vcpu *v, uint32_t msr)
+{
+    struct vendor_vcpu *s = vendor_of(v);
+
+    switch (msr) {
+    case MSR_EFER:
+        return &s->efer;
+    case MSR_STAR:
+        return &s->star;
+    case MSR_LSTAR:
+        return &s->lstar;
+    case MSR_CSTAR:
+        return &s->cstar;
+    case MSR_SFMASK:
+        return &s->sfmask;
+    case MSR_SYSENTER_CS:
+        return &s->sysenter_cs;
+    case MSR_SYSENTER_ESP:
+        return &s->sysenter_esp;
+    case MSR_SYSENTER_EIP:
+        return &s->sysenter_eip;
+    case MSR_KERNEL_GS_BASE:
+        return &s->kernel_gs_base;
+    case MSR_PAT:
+        return &s->pat;
+    default:
+        return NULL;
+    }
+}
+
+static bool get_msr(const struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+    *val = *field(v, msr);
+    return true;
+}
+
+static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
+{
+    if (msr == MSR_PAT && (val & 0xf8f8f8f8f8f8f8f8))
+        return false;
+    *field(v, msr) = val;
+    return true;
+}
+
+static const struct hvm_vendor remembering = {.name = "a memory",
+                                              .get_segment = get_segment,
+                                              .set_segment = set_segment,
+                                              .get_cpl = get_cpl,
+                                              .get_cr = get_cr,
+                                              .set_cr = set_cr,
+                                              .get_dr = get_dr,
+                                              .set_dr = set_dr,
+                                              .get_msr = get_msr,
+                                              .set_msr = set_msr};
+const struct hvm_vendor *hvm_vendor = &remembering;
+
+uint64_t arch_guest_tsc(const struct vcpu *v)
+{
+    return v->vcpu_id;
+}
+
+void vlapic_restart(struct vcpu *v)
+{
+    (void)v;
+}
+
+void fpu_reset(struct vcpu *v)
+{
+    memset(v->arch.fpu, 0, host_cpu.xsave_size);
+}
+
+/* x87 and SSE always, AVX if the test's host has it. */
+bool xcr0_valid(uint64_t val)
+{
+    return (val & 3) == 3 && !(val & ~host_cpu.xcr0_max);
+}
+
+struct domain *vendor_domain(unsigned vcpus)
+{
+    struct domain *d = fake_domain(7, vcpus);
+
+    d->is_hvm = true;
+    d->arch.hvm = calloc(1, sizeof(*d->arch.hvm));
+    for (unsigned i = 0; i < vcpus; i++) {
+        struct vcpu *v = d->vcpu[i];
+
+        v->arch.hvm = calloc(1, sizeof(*v->arch.hvm));
+        v->arch.hvm->vendor = calloc(1, sizeof(struct vendor_vcpu));
+        v->arch.hvm->lapic.base = VLAPIC_DEFAULT_BASE | 0x800;
+        v->arch.fpu = calloc(1, 1024);
+        v->arch.xcr0 = 3;
+        v->pause_flags = BIT(VPF_down);
+    }
+    return d;
+}
