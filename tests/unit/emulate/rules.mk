@@ -21,5 +21,11 @@ build/fuzz/emulate: tests/fuzz/emulate.c $(EMULATE_DEPS)
 	@echo "  FUZZCC $@"
 	$(Q)clang-14 $(UNIT_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.c,$^)
 
+# The same for the comparison with the processor; its own program is not worth the looking after.
+build/fuzz/emulate-native: tests/fuzz/emulate_native.c tests/unit/emulate/trial.c tests/unit/emulate/native.c $(EMULATE_DEPS)
+	@mkdir -p $(@D)
+	@echo "  FUZZCC $@"
+	$(Q)clang-14 $(filter-out -fsanitize=%,$(UNIT_CFLAGS)) -fsanitize=fuzzer -o $@ $(filter %.c,$^)
+
 fuzz-emulate: build/fuzz/emulate
 .PHONY: fuzz-emulate

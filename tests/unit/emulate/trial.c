@@ -424,7 +424,7 @@ static bool undefined_result(const struct insn *insn, const struct cpu_user_regs
 
 /*
  * Where processors differ, or differ from the manual:
- *  - CALL to a non-canonical address has pushed before it faults;
+ *  - CALL to a non-canonical address, or beyond the limit, has pushed before it faults;
  *  - CMPXCHG16B of a misaligned and non-canonical address finds fault with the one or the other
  * first;
  *  - POPA that faults has loaded some registers;
@@ -434,8 +434,8 @@ static bool unlike_others(const struct emul_ctxt *ctxt, const struct insn *insn)
 {
     if (!ctxt->exception.pending || !insn->row)
         return false;
-    return (insn->opcode == 0xff && (insn->reg & 7) == 2) || insn->opcode == 0x61 ||
-           insn->opcode == 0x0fc7 ||
+    return (insn->opcode == 0xff && (insn->reg & 7) == 2) || insn->opcode == 0xe8 ||
+           insn->opcode == 0x61 || insn->opcode == 0x0fc7 ||
            (ctxt->addr_size == 32 &&
             (ctxt->exception.vector == EMUL_VEC_GP || ctxt->exception.vector == EMUL_VEC_SS));
 }
