@@ -14,6 +14,9 @@
  *
  *     probe                 all figures      probe tsc     the time stamp counter, now
  *     probe run CMD ARG...  the time CMD takes
+ *     probe boot CMD ARG... runs CMD, and from then on counts a guest's boot
+ *     probe booted          ... until here, in the guest
+ *     probe idle            10 s of nothing, and how many interrupts there were
  */
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -45,7 +48,9 @@ enum {
     FORK_EXEC,
     PING_PONG,
     NANOSLEEP,
-    FIGURES
+    FIGURES,
+    BOOT = FIGURES, /* these two are counted only */
+    IDLE
 };
 static const char *const names[FIGURES] = {
     "getppid",   "int80",      "touch",     "munmap",    "mprotect",
@@ -240,9 +245,56 @@ static int run(char **command)
     return !WIFEXITED(status) || WEXITSTATUS(status);
 }
 
+/* The first CPU's, as /proc/interrupts has them. */
+static unsigned interrupts(void)
+{
+    FILE *file = fopen("/proc/interrupts", "r");
+    unsigned sum = 0, count;
+    char line[1024];
+
+    while (file && fgets(line, sizeof(line), file))
+        if (sscanf(line, " %*[^:]: %u", &count) == 1)
+            sum += count;
+    if (file)
+        fclose(file);
+    return sum;
+}
+
+static void idle(void)
+{
+    struct timespec time = {.tv_sec = 10};
+    unsigned before = interrupts();
+
+    begin(IDLE);
+    nanosleep(&time, NULL);
+    end_mark();
+    printf("ROW %u %u idle\n", FIRST_MARK + IDLE, interrupts() - before);
+}
+
+static int boot(char **command)
+{
+    printf("ROW %u 1 boot\n", FIRST_MARK + BOOT);
+    fflush(stdout);
+    begin(BOOT);
+    execvp(command[0], command);
+    die(command[0]);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     char *heap;
+
+    if (argc > 2 && !strcmp(argv[1], "boot"))
+        return boot(argv + 2);
+    if (argc > 1 && !strcmp(argv[1], "booted")) {
+        end_mark();
+        return 0;
+    }
+    if (argc > 1 && !strcmp(argv[1], "idle")) {
+        idle();
+        return 0;
+    }
 
     if (argc > 2 && !strcmp(argv[1], "run"))
         return run(argv + 2);

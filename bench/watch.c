@@ -2,7 +2,8 @@
 /*
  * What the emulator sees: a plugin of QEMU that counts, while a program in the machine asks for it,
  * what instructions alone do not tell: reloads of a page-table root, writes of model-specific
- * registers, single flushes, and how long the hypervisor ran without giving the CPU back.
+ * registers, single flushes, stays in a hardware-virtualised guest (VMRUN; as many exits end them),
+ * and how long the hypervisor ran without giving the CPU back.
  *
  * The program says where a measurement begins and ends by an instruction that does nothing, a long
  * NOP whose displacement is 0x4842 in its upper half and the number of a row in its lower one; row
@@ -13,7 +14,7 @@
  *     qemu-system-x86_64 ... -plugin build/bench/watch.so,out=FILE[,limit=N]
  *
  * FILE gets a line for each measurement:
- *     row total hypervisor longest where cr3 wrmsr invlpg entries
+ *     row total hypervisor longest where cr3 wrmsr invlpg entries vmrun
  * total counts instructions of everybody, longest the hypervisor's between two of a guest or a
  * halt, and where is the code it was in `limit` after that stretch had begun: limit=N is an
  * argument, and else 1000000, 1 ms; 0 if it was shorter.
@@ -47,7 +48,7 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 #define MARK      0x4842
 #define MAX_CPUS  64
 
-enum { CR3, WRMSR, INVLPG, EVENTS };
+enum { CR3, WRMSR, INVLPG, VMRUN, EVENTS };
 static struct {
     uint64_t total, hypervisor, longest, where, entries, events[EVENTS];
 } now;
@@ -117,9 +118,9 @@ static void mark(unsigned cpu, void *data)
     if (row)
         fprintf(out,
                 "%u %" PRIu64 " %" PRIu64 " %" PRIu64 " %#" PRIx64 " %" PRIu64 " %" PRIu64
-                " %" PRIu64 " %" PRIu64 "\n",
+                " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
                 row, now.total, now.hypervisor, now.longest, now.where, now.events[CR3],
-                now.events[WRMSR], now.events[INVLPG], now.entries);
+                now.events[WRMSR], now.events[INVLPG], now.entries, now.events[VMRUN]);
     fflush(out);
     memset(&now, 0, sizeof(now));
     memset(stretch, 0, sizeof(stretch));
@@ -153,6 +154,8 @@ static void look_at(struct qemu_plugin_insn *insn)
         event = CR3;
     else if (p[1] == 0x01 && end - p >= 3 && (p[2] & 0x38) == 7 << 3 && p[2] < 0xc0)
         event = INVLPG;
+    else if (p[1] == 0x01 && end - p >= 3 && p[2] == 0xd8)
+        event = VMRUN;
     else
         return;
     qemu_plugin_register_vcpu_insn_exec_cb(insn, count_event, 0, (void *)event);

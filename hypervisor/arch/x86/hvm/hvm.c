@@ -451,7 +451,7 @@ static void hvm_dump(struct domain *d)
 
     if (d->arch.hvm)
         for_each_vcpu (d, v)
-            printk("  vcpu %u: %lu exits\n", v->vcpu_id, (unsigned long)v->arch.hvm->exits);
+            hvm_vendor->dump(v);
 }
 
 DEFINE_UNIT(hvm, .name = "hvm", .level = UNIT_MEM + 5, .boot = hvm_boot, .cpu_up = hvm_cpu_up,

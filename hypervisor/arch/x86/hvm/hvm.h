@@ -50,7 +50,6 @@ struct hvm_vcpu {
     uint64_t tsc_aux;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
     bool nmi_pending, nmi_masked;
-    uint64_t exits;        /* for debug keys */
     uint8_t upcall_vector; /* HVMOP_set_evtchn_upcall_vector; 0: none */
     struct vlapic lapic;
 };
@@ -91,6 +90,7 @@ struct hvm_vendor {
     /* Entry, interrupts off: delivers it; or has v leave as soon as an interrupt could be. */
     void (*inject)(struct vcpu *v, const struct hvm_event *e);
     void (*want_window)(struct vcpu *v, bool want);
+    void (*dump)(const struct vcpu *v); /* debug key 'q': how often v has left its guest, and why */
 };
 
 extern const struct hvm_vendor *hvm_vendor; /* NULL: the host has none, or none that will do */

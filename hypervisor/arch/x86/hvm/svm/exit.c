@@ -294,12 +294,22 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
     }
 }
 
+static void count_exit(struct svm_vcpu *s, uint64_t code)
+{
+    if (likely(code < NR_LOW_EXITS))
+        s->exits[code]++;
+    else if (code == EXIT_NPF)
+        s->exits_npf++;
+    else
+        s->exits_other++;
+}
+
 void svm_exit(struct cpu_user_regs *regs)
 {
     struct vcpu *v = current;
     struct vmcb *vmcb = vmcb_of(v);
 
-    v->arch.hvm->exits++;
+    count_exit(svm_of(v), vmcb->exit_code);
     regs->rax = vmcb->rax;
     regs->rsp = vmcb->rsp;
     regs->rip = vmcb->rip;

@@ -15,6 +15,7 @@
 #include "asm/msr.h"
 #include "asm/page.h"
 #include "asm/regs.h"
+#include "kernel/console.h"
 #include "kernel/panic.h"
 #include "kernel/percpu.h"
 #include "lib/errno.h"
@@ -137,11 +138,15 @@ void svm_refresh_asid(struct vcpu *v)
 
 static int vcpu_create_(struct vcpu *v)
 {
-    struct vmcb *vmcb = alloc_page_virt();
+    struct svm_vcpu *s = xzalloc(struct svm_vcpu);
+    struct vmcb *vmcb;
 
+    v->arch.hvm->vendor = s;
+    if (!s)
+        return -ENOMEM;
+    vmcb = s->vmcb = alloc_page_virt();
     if (!vmcb)
         return -ENOMEM;
-    v->arch.hvm->vendor = vmcb;
     vmcb->exceptions = 1u << VEC_DB | 1u << VEC_AC | 1u << 18;
     vmcb->intercepts[0] = ICPT_INTR | ICPT_NMI | ICPT_SMI | ICPT_INIT | ICPT_RDPMC | ICPT_CPUID |
                           ICPT_RSM | ICPT_INVD | ICPT_HLT | ICPT_INVLPGA | ICPT_IOIO | ICPT_MSR |
@@ -161,8 +166,23 @@ static int vcpu_create_(struct vcpu *v)
 
 static void vcpu_free_(struct vcpu *v)
 {
-    if (v->arch.hvm->vendor)
-        free_page_virt(v->arch.hvm->vendor);
+    struct svm_vcpu *s = svm_of(v);
+
+    if (s && s->vmcb)
+        free_page_virt(s->vmcb);
+    xfree(s);
+}
+
+static void dump(const struct vcpu *v)
+{
+    const struct svm_vcpu *s = svm_of(v);
+
+    printk("  vcpu %u, exits by code:", v->vcpu_id);
+    for (unsigned code = 0; code < NR_LOW_EXITS; code++)
+        if (s->exits[code])
+            printk(" %#x: %lu", code, (unsigned long)s->exits[code]);
+    printk(" %#x: %lu, others: %lu\n", EXIT_NPF, (unsigned long)s->exits_npf,
+           (unsigned long)s->exits_other);
 }
 
 static void load(struct vcpu *v)
@@ -398,4 +418,5 @@ const struct hvm_vendor svm_vendor = {.name = "AMD-V",
                                       .in_shadow = in_shadow,
                                       .set_shadow = set_shadow,
                                       .inject = inject,
-                                      .want_window = want_window};
+                                      .want_window = want_window,
+                                      .dump = dump};

@@ -4,9 +4,20 @@
 #include "arch/x86/hvm/hvm.h"
 #include "arch/x86/hvm/svm/vmcb.h"
 
-static inline struct vmcb *vmcb_of(const struct vcpu *v)
+struct svm_vcpu {
+    struct vmcb *vmcb;
+    /* For debug keys: how often it has left its guest, by exit code. */
+    uint64_t exits[NR_LOW_EXITS], exits_npf, exits_other;
+};
+
+static inline struct svm_vcpu *svm_of(const struct vcpu *v)
 {
     return v->arch.hvm->vendor;
+}
+
+static inline struct vmcb *vmcb_of(const struct vcpu *v)
+{
+    return svm_of(v)->vmcb;
 }
 
 /* What entry.S is given: machine addresses of the guest's VMCB and of this CPU's own. */

@@ -137,3 +137,4 @@ enum {
     EXIT_XSETBV = 0x8d,
     EXIT_NPF = 0x400,
 };
+#define NR_LOW_EXITS 0x90 /* all but EXIT_NPF and a few that nobody asks for */
