@@ -106,9 +106,31 @@ static void __init read_raw(struct cpu_policy *p)
         add_leaf(p, l, XEN_CPUID_NO_SUBLEAF);
 }
 
+/* All policies have the same leaves at the same places: where a leaf's first one is. */
+#define INDEXED_LEAVES 64
+static uint8_t first_place[2][INDEXED_LEAVES]; /* basic, extended */
+
+static void __init make_index(const struct cpu_policy *p)
+{
+    memset(first_place, p->nr, sizeof(first_place));
+    for (unsigned i = p->nr; i--;) {
+        uint32_t n = p->leaf[i].leaf & 0x7fffffff;
+
+        if (n < INDEXED_LEAVES)
+            first_place[p->leaf[i].leaf >> 31][n] = i;
+    }
+}
+
+static unsigned first_of(uint32_t leaf)
+{
+    uint32_t n = leaf & 0x7fffffff;
+
+    return n < INDEXED_LEAVES ? first_place[leaf >> 31][index_nospec(n, INDEXED_LEAVES)] : 0;
+}
+
 const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf, uint32_t subleaf)
 {
-    for (unsigned i = 0; i < p->nr; i++)
+    for (unsigned i = first_of(leaf); i < p->nr; i++)
         if (p->leaf[i].leaf == leaf &&
             (p->leaf[i].subleaf == subleaf || p->leaf[i].subleaf == XEN_CPUID_NO_SUBLEAF))
             return &p->leaf[i];
@@ -171,6 +193,7 @@ static void __init add_virtual_features(struct cpu_policy *p)
 void __init cpu_policy_init(void)
 {
     read_raw(&cpu_policies[POLICY_RAW]);
+    make_index(&cpu_policies[POLICY_RAW]);
     cpu_policies[POLICY_HOST] = cpu_policies[POLICY_RAW];
     apply_host_features(&cpu_policies[POLICY_HOST]);
     cpu_policies[POLICY_PV_MAX] = cpu_policies[POLICY_HOST];

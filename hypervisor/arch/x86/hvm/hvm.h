@@ -43,7 +43,6 @@ struct hvm_vcpu {
     void *vendor;             /* svm/ */
     struct hvm_event event;   /* to be delivered at the next entry */
     uint64_t p2m_generation;  /* of the domain's mappings that its TLB entries were made by */
-    uint64_t tlb_clock;       /* tlb_last_full() then */
     uint64_t asid_generation; /* of asid_cpu, the CPU of all that */
     unsigned asid_cpu;
     unsigned long dr[4];

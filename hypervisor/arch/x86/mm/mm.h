@@ -69,9 +69,6 @@ bool mm_guest_walk_l1(struct vcpu *v, unsigned long va, uint64_t *l1e, mfn_t *l1
 void flush_tlb_local(void);
 /* Loads CR3.  Guests have no global entries, so for their pages this is a full flush. */
 void load_guest_root(unsigned long cr3);
-/* The clock (tlb_clock()) before this CPU's last full flush: entries that a guest of another kind
- * has made under it must be flushed when it has changed. */
-uint64_t tlb_last_full(void);
 void flush_tlb_one_local(unsigned long va);
 /* As flush_tlb_mask() of arch/api/arch_mm.h, for one address. */
 void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va);

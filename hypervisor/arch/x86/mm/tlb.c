@@ -94,11 +94,6 @@ void load_guest_root(unsigned long cr3)
     WRITE_ONCE(this_cpu(flush_state).last_full, clock);
 }
 
-uint64_t tlb_last_full(void)
-{
-    return this_cpu(flush_state).last_full;
-}
-
 void flush_tlb_one_local(unsigned long va)
 {
     hw_flush_one(va);

@@ -4,7 +4,8 @@
  *
  * The guest's general registers are in cpu_info()->guest_regs, at the top of this CPU's stack, like
  * any guest's; rax, rsp, rip and rflags go by way of the VMCB.  VMRUN saves and restores what runs
- * the hypervisor; VMLOAD and VMSAVE do the rest (FS, GS, TR, LDTR, SYSCALL's and SYSENTER's MSRs).
+ * the hypervisor, but for FS, GS, TR, LDTR and the MSRs of SYSCALL and SYSENTER: those stay the
+ * guest's while its vcpu is loaded (svm.c says why that is safe).
  * Between CLGI and STGI nothing interrupts; in the guest, everything physical makes it exit, for
  * interrupts are on (STI) when VMRUN takes the flags.
  */
@@ -22,10 +23,9 @@ svm_run:
         lea 1 - CPUINFO_sizeof(%rax), %rsp
 .Lagain:
         mov %rsp, %rdi
-        call svm_enter /* rax: VMCB; rdx: the host's */
+        call svm_enter /* rax: VMCB */
         clgi
         sti
-        mov %rdx, CPUINFO_scratch + 16(%rsp)
         mov REGS_r15(%rsp), %r15
         mov REGS_r14(%rsp), %r14
         mov REGS_r13(%rsp), %r13
@@ -40,9 +40,7 @@ svm_run:
         mov REGS_rdx(%rsp), %rdx
         mov REGS_rsi(%rsp), %rsi
         mov REGS_rdi(%rsp), %rdi
-        vmload %rax
         vmrun %rax
-        vmsave %rax
         mov %r15, REGS_r15(%rsp)
         mov %r14, REGS_r14(%rsp)
         mov %r13, REGS_r13(%rsp)
@@ -57,8 +55,6 @@ svm_run:
         mov %rdx, REGS_rdx(%rsp)
         mov %rsi, REGS_rsi(%rsp)
         mov %rdi, REGS_rdi(%rsp)
-        mov CPUINFO_scratch + 16(%rsp), %rax
-        vmload %rax
         /* What the guest has left in the return stack leads nowhere. */
         mov %rsp, %rax
         .rept 32

@@ -30,6 +30,7 @@ static void skip(struct cpu_user_regs *regs, unsigned len)
     vmcb_of(v)->shadow &= ~1ULL;
     if (unlikely(regs->rflags & EFLAGS_TF)) {
         vmcb_of(v)->dr6 |= 1UL << 14;
+        vmcb_changed(vmcb_of(v), VMCB_DR);
         hvm_inject(v, VEC_DB, -1);
     }
 }
@@ -228,6 +229,7 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
         break;      /* handled meanwhile, or at the next entry */
     case EXIT_IRET: /* the NMI's handler is done */
         vmcb->intercepts[0] &= ~ICPT_IRET;
+        vmcb_changed(vmcb, VMCB_INTERCEPTS);
         v->arch.hvm->nmi_masked = false;
         break;
     case EXIT_CR8_WRITE:
@@ -310,6 +312,7 @@ void svm_exit(struct cpu_user_regs *regs)
     struct vmcb *vmcb = vmcb_of(v);
 
     count_exit(svm_of(v), vmcb->exit_code);
+    vmcb->clean = VMCB_ALL;
     regs->rax = vmcb->rax;
     regs->rsp = vmcb->rsp;
     regs->rip = vmcb->rip;
@@ -322,9 +325,25 @@ void svm_exit(struct cpu_user_regs *regs)
     dispatch(v, regs);
 }
 
-struct svm_entry svm_enter(struct cpu_user_regs *regs)
+/* The task priority, and an exit at its next change if it holds an interrupt back. */
+static void load_priority(struct vcpu *v, struct vmcb *vmcb)
 {
-    struct vmcb *vmcb;
+    uint64_t tpr = vlapic_get_tpr(v) >> 4;
+    uint16_t writes = vlapic_held_back(v) ? 1 << 8 : 0;
+
+    if (unlikely((vmcb->vintr & VINTR_TPR_MASK) != tpr)) {
+        vmcb->vintr = (vmcb->vintr & ~VINTR_TPR_MASK) | tpr;
+        vmcb_changed(vmcb, VMCB_INTERRUPT);
+    }
+    if (unlikely(vmcb->cr_writes != writes)) {
+        vmcb->cr_writes = writes;
+        vmcb_changed(vmcb, VMCB_INTERCEPTS);
+    }
+}
+
+maddr_t svm_enter(struct cpu_user_regs *regs)
+{
+    struct svm_vcpu *s;
     struct vcpu *v;
 
     for (;;) {
@@ -335,15 +354,14 @@ struct svm_entry svm_enter(struct cpu_user_regs *regs)
         do_softirq();
     }
     v = current;
-    vmcb = vmcb_of(v);
+    s = svm_of(v);
     hvm_deliver(v);
-    vmcb->rax = regs->rax;
-    vmcb->rsp = regs->rsp;
-    vmcb->rip = regs->rip;
-    vmcb->rflags = regs->rflags;
-    vmcb->vintr = (vmcb->vintr & ~VINTR_TPR_MASK) | vlapic_get_tpr(v) >> 4;
-    /* An interrupt that the priority holds back: the guest is to say when it lowers it. */
-    vmcb->cr_writes = vlapic_held_back(v) ? 1 << 8 : 0;
+    s->vmcb->rax = regs->rax;
+    s->vmcb->rsp = regs->rsp;
+    s->vmcb->rip = regs->rip;
+    s->vmcb->rflags = regs->rflags;
+    load_priority(v, s->vmcb);
     svm_refresh_asid(v);
-    return (struct svm_entry){mfn_to_maddr(virt_to_mfn(vmcb)), svm_host_vmcb()};
+    s->fetched = false;
+    return s->maddr;
 }

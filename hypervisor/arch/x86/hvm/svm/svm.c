@@ -6,12 +6,22 @@
  * when the CPU was brought up.
  *
  * ASIDs are a CPU's own: a vcpu gets one when it comes to the CPU and keeps it until the CPU has
- * given out all, or flushes everything; then all start anew.  So a flush of a guest's translations
- * is another ASID.
+ * given out all, or its domain has lost a mapping; so a flush of a guest's translations is another
+ * ASID.  A page that a guest can reach is neither freed nor a page table before its mapping has
+ * been undone and p2m_flush() has counted the generation up, so nothing else asks for a flush.
+ *
+ * While a vcpu is loaded FS, GS, TR, LDTR and the MSRs of SYSCALL and SYSENTER are the guest's, in
+ * the hypervisor, too: VMLOAD and VMSAVE run at context switches, and where somebody asks for such
+ * a register.  The hypervisor uses none of them but TR, which the CPU reads for stacks of
+ * interrupts and exceptions: of another privilege level, which there is none while the vcpu is
+ * loaded, and those that the IDT names.  So meanwhile there is an IDT that names none.  NMIs and
+ * machine checks then come on the stack that is in use, which is always good: no guest enters by
+ * SYSCALL.
  */
 #include "svm.h"
 #include "arch/x86/mm/mm.h"
 #include "asm/cpufeature.h"
+#include "asm/desc.h"
 #include "asm/msr.h"
 #include "asm/page.h"
 #include "asm/regs.h"
@@ -33,6 +43,8 @@
 
 struct svm_cpu {
     void *host_save, *host_vmcb;
+    maddr_t host_maddr;       /* host_vmcb's */
+    struct desc_ptr host_idt; /* which names stacks */
     bool on;
     uint32_t next_asid;
     uint64_t generation; /* of the ASIDs given out; 0: none was */
@@ -41,6 +53,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 static uint32_t nr_asids;
 static void *iopm, *msrpm; /* for all guests */
+static struct idt_entry idt_one_stack[256] __aligned(64);
 
 /* --- the CPU --- */
 
@@ -49,6 +62,29 @@ static const uint32_t own_msrs[] = {
     MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_SFMASK, MSR_FS_BASE,       MSR_GS_BASE,
     MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,    MSR_KERNEL_GS_BASE};
 
+static inline void vmload(maddr_t vmcb)
+{
+    __asm__ volatile("vmload %0" ::"a"(vmcb) : "memory");
+}
+
+static inline void vmsave(maddr_t vmcb)
+{
+    __asm__ volatile("vmsave %0" ::"a"(vmcb) : "memory");
+}
+
+static inline struct desc_ptr read_idtr(void)
+{
+    struct desc_ptr idtr;
+
+    __asm__ volatile("sidt %0" : "=m"(idtr));
+    return idtr;
+}
+
+static inline void write_idtr(const struct desc_ptr *idtr)
+{
+    __asm__ volatile("lidt %0" ::"m"(*idtr));
+}
+
 /* Two bits each, in three ranges of 8192 MSRs. */
 static void __init allow_msr(uint32_t msr)
 {
@@ -56,6 +92,15 @@ static void __init allow_msr(uint32_t msr)
 
     __clear_bit(2 * (range * 8192 + n), msrpm);
     __clear_bit(2 * (range * 8192 + n) + 1, msrpm);
+}
+
+static void __init make_idt(void)
+{
+    struct desc_ptr host = read_idtr();
+
+    memcpy(idt_one_stack, (const void *)host.base, sizeof(idt_one_stack));
+    for (unsigned i = 0; i < ARRAY_SIZE(idt_one_stack); i++)
+        idt_one_stack[i].ist = 0;
 }
 
 bool __init svm_probe(void)
@@ -79,6 +124,7 @@ bool __init svm_probe(void)
     memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
     for (unsigned i = 0; i < ARRAY_SIZE(own_msrs); i++)
         allow_msr(own_msrs[i]);
+    make_idt();
     return true;
 }
 
@@ -98,28 +144,24 @@ static void turn_on(struct svm_cpu *c)
 {
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, mfn_to_maddr(virt_to_mfn(c->host_save)));
-    __asm__ volatile("vmsave %0" ::"a"(svm_host_vmcb()) : "memory");
+    c->host_maddr = mfn_to_maddr(virt_to_mfn(c->host_vmcb));
+    vmsave(c->host_maddr);
+    c->host_idt = read_idtr();
     c->generation++;
     c->next_asid = 1;
     c->on = true;
-}
-
-maddr_t svm_host_vmcb(void)
-{
-    return mfn_to_maddr(virt_to_mfn(this_cpu(svm_cpu).host_vmcb));
 }
 
 void svm_refresh_asid(struct vcpu *v)
 {
     struct svm_cpu *c = &this_cpu(svm_cpu);
     struct hvm_vcpu *h = v->arch.hvm;
-    uint64_t clock = tlb_last_full();
     uint64_t generation = __atomic_load_n(&v->domain->arch.hvm->p2m.generation, __ATOMIC_ACQUIRE);
     struct vmcb *vmcb = vmcb_of(v);
 
     vmcb->tlb_control = TLB_KEEP;
     if (likely(h->asid_cpu == smp_processor_id() && h->asid_generation == c->generation &&
-               h->tlb_clock == clock && h->p2m_generation == generation))
+               h->p2m_generation == generation))
         return;
     if (c->next_asid >= nr_asids) {
         c->next_asid = 1;
@@ -127,10 +169,9 @@ void svm_refresh_asid(struct vcpu *v)
         vmcb->tlb_control = TLB_FLUSH_ALL;
     }
     vmcb->asid = c->next_asid++;
-    vmcb->clean = 0;
+    vmcb_changed(vmcb, VMCB_ASID);
     h->asid_cpu = smp_processor_id();
     h->asid_generation = c->generation;
-    h->tlb_clock = clock;
     h->p2m_generation = generation;
 }
 
@@ -147,6 +188,7 @@ static int vcpu_create_(struct vcpu *v)
     vmcb = s->vmcb = alloc_page_virt();
     if (!vmcb)
         return -ENOMEM;
+    s->maddr = mfn_to_maddr(virt_to_mfn(vmcb));
     vmcb->exceptions = 1u << VEC_DB | 1u << VEC_AC | 1u << 18;
     vmcb->intercepts[0] = ICPT_INTR | ICPT_NMI | ICPT_SMI | ICPT_INIT | ICPT_RDPMC | ICPT_CPUID |
                           ICPT_RSM | ICPT_INVD | ICPT_HLT | ICPT_INVLPGA | ICPT_IOIO | ICPT_MSR |
@@ -187,24 +229,51 @@ static void dump(const struct vcpu *v)
 
 static void load(struct vcpu *v)
 {
+    const struct desc_ptr idt = {sizeof(idt_one_stack) - 1, (uint64_t)idt_one_stack};
     struct svm_cpu *c = &this_cpu(svm_cpu);
-    struct vmcb *vmcb = vmcb_of(v);
+    struct svm_vcpu *s = svm_of(v);
 
     if (unlikely(!c->on))
         turn_on(c);
-    vmcb->clean = 0;
+    s->vmcb->clean = 0; /* another CPU may have run it since */
     if (v->domain->arch.vtsc) {
-        vmcb->intercepts[0] |= ICPT_RDTSC;
-        vmcb->intercepts[1] |= ICPT_RDTSCP;
+        s->vmcb->intercepts[0] |= ICPT_RDTSC;
+        s->vmcb->intercepts[1] |= ICPT_RDTSCP;
     } else {
-        vmcb->intercepts[0] &= ~ICPT_RDTSC;
-        vmcb->intercepts[1] &= ~ICPT_RDTSCP;
+        s->vmcb->intercepts[0] &= ~ICPT_RDTSC;
+        s->vmcb->intercepts[1] &= ~ICPT_RDTSCP;
     }
+    write_idtr(&idt); /* before TR is the guest's */
+    vmload(s->maddr);
+    s->fetched = true;
+}
+
+/* The VMCB, with what VMSAVE puts there. */
+static struct vmcb *fetched(const struct vcpu *v)
+{
+    struct svm_vcpu *s = svm_of(v);
+
+    if (v == current && !s->fetched) {
+        vmsave(s->maddr);
+        s->fetched = true;
+    }
+    return s->vmcb;
+}
+
+/* The other way, after a change. */
+static void put_back(const struct vcpu *v)
+{
+    if (v == current)
+        vmload(svm_of(v)->maddr);
 }
 
 static void save(struct vcpu *v)
 {
-    (void)v; /* it is all in the VMCB after each exit */
+    const struct svm_cpu *c = &this_cpu(svm_cpu);
+
+    fetched(v);
+    vmload(c->host_maddr);
+    write_idtr(&c->host_idt);
 }
 
 /* --- state --- */
@@ -225,20 +294,31 @@ static struct vmcb_segment *segment_of(struct vmcb *vmcb, unsigned seg)
     }
 }
 
+/* Which VMSAVE and VMLOAD take. */
+static bool is_fetched_segment(unsigned seg)
+{
+    return seg == EMUL_SEG_FS || seg == EMUL_SEG_GS || seg == HVM_SEG_TR || seg == HVM_SEG_LDTR;
+}
+
 static void get_segment(const struct vcpu *v, unsigned seg, struct emul_segment *s)
 {
-    const struct vmcb_segment *f = segment_of(vmcb_of(v), seg);
+    const struct vmcb_segment *f =
+        segment_of(is_fetched_segment(seg) ? fetched(v) : vmcb_of(v), seg);
 
     *s = (struct emul_segment){f->base, f->limit, f->sel, f->attr};
 }
 
 static void set_segment(struct vcpu *v, unsigned seg, const struct emul_segment *s)
 {
-    *segment_of(vmcb_of(v), seg) =
-        (struct vmcb_segment){s->sel, s->attr & 0xfff, s->limit, s->base};
+    struct vmcb *vmcb = is_fetched_segment(seg) ? fetched(v) : vmcb_of(v);
+
+    *segment_of(vmcb, seg) = (struct vmcb_segment){s->sel, s->attr & 0xfff, s->limit, s->base};
     if (seg == EMUL_SEG_SS)
-        vmcb_of(v)->cpl = (s->attr & EMUL_SEG_DPL) >> 5;
-    vmcb_of(v)->clean = 0;
+        vmcb->cpl = (s->attr & EMUL_SEG_DPL) >> 5;
+    if (is_fetched_segment(seg))
+        put_back(v);
+    else
+        vmcb_changed(vmcb, VMCB_SEGMENTS | VMCB_TABLES);
 }
 
 static unsigned get_cpl(const struct vcpu *v)
@@ -258,7 +338,7 @@ static void set_cr(struct vcpu *v, unsigned cr, uint64_t val)
     struct vmcb *vmcb = vmcb_of(v);
 
     *(cr == 0 ? &vmcb->cr0 : cr == 2 ? &vmcb->cr2 : cr == 3 ? &vmcb->cr3 : &vmcb->cr4) = val;
-    vmcb->clean = 0;
+    vmcb_changed(vmcb, cr == 2 ? VMCB_CR2 : VMCB_CR);
 }
 
 static uint64_t get_dr(const struct vcpu *v, unsigned dr)
@@ -269,7 +349,7 @@ static uint64_t get_dr(const struct vcpu *v, unsigned dr)
 static void set_dr(struct vcpu *v, unsigned dr, uint64_t val)
 {
     *(dr == 6 ? &vmcb_of(v)->dr6 : &vmcb_of(v)->dr7) = val;
-    vmcb_of(v)->clean = 0;
+    vmcb_changed(vmcb_of(v), VMCB_DR);
 }
 
 static uint64_t *msr_field(struct vmcb *vmcb, uint32_t msr)
@@ -304,9 +384,15 @@ static uint64_t *msr_field(struct vmcb *vmcb, uint32_t msr)
     }
 }
 
+/* As is_fetched_segment(); VMRUN itself takes the other two. */
+static bool is_fetched_msr(uint32_t msr)
+{
+    return msr != MSR_EFER && msr != MSR_PAT;
+}
+
 static bool get_msr(const struct vcpu *v, uint32_t msr, uint64_t *val)
 {
-    const uint64_t *f = msr_field(vmcb_of(v), msr);
+    const uint64_t *f = msr_field(is_fetched_msr(msr) ? fetched(v) : vmcb_of(v), msr);
 
     if (!f)
         return false;
@@ -327,7 +413,7 @@ static bool pat_ok(uint64_t val)
 
 static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
 {
-    uint64_t *f = msr_field(vmcb_of(v), msr);
+    uint64_t *f = msr_field(is_fetched_msr(msr) ? fetched(v) : vmcb_of(v), msr);
 
     if (!f || (msr == MSR_PAT && !pat_ok(val)))
         return false;
@@ -337,7 +423,10 @@ static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
         val |= EFER_SVME;
     }
     *f = val;
-    vmcb_of(v)->clean = 0;
+    if (is_fetched_msr(msr))
+        put_back(v);
+    else
+        vmcb_changed(vmcb_of(v), VMCB_CR | VMCB_NESTED);
     return true;
 }
 
@@ -368,7 +457,7 @@ static void inject(struct vcpu *v, const struct hvm_event *e)
     if (unlikely(e->type == HVM_EVENT_NMI)) {
         v->arch.hvm->nmi_masked = true;
         vmcb_of(v)->intercepts[0] |= ICPT_IRET;
-        vmcb_of(v)->clean = 0;
+        vmcb_changed(vmcb_of(v), VMCB_INTERCEPTS);
     }
     vmcb_of(v)->inject = e->vector | (uint64_t)e->type << 8 | EVENT_VALID |
                          (e->has_error ? EVENT_HAS_ERROR : 0) |
@@ -389,7 +478,7 @@ static void want_window(struct vcpu *v, bool want)
         vmcb->vintr &= ~(VINTR_IRQ | VINTR_IGN_TPR);
         vmcb->intercepts[0] &= ~ICPT_VINTR;
     }
-    vmcb->clean = 0;
+    vmcb_changed(vmcb, VMCB_INTERCEPTS | VMCB_INTERRUPT);
 }
 
 #define NPT_TABLE (PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED)

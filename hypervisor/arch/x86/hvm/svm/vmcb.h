@@ -100,6 +100,18 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 #define EVENT_VALID       (1ULL << 31)
 #define EVENT_ERROR_SHIFT 32
 
+/* Parts of it that the CPU need not read again at VMRUN: bits of `clean`. */
+#define VMCB_INTERCEPTS 0x001 /* and TSC offset */
+#define VMCB_ASID       0x004
+#define VMCB_INTERRUPT  0x008 /* vintr */
+#define VMCB_NESTED     0x010 /* nested CR3, PAT */
+#define VMCB_CR         0x020 /* 0, 3, 4, EFER */
+#define VMCB_DR         0x040
+#define VMCB_TABLES     0x080 /* GDTR, IDTR */
+#define VMCB_SEGMENTS   0x100 /* CS DS SS ES, privilege level */
+#define VMCB_CR2        0x200
+#define VMCB_ALL        0x7ff /* those above, permission maps and last branches */
+
 #define TLB_KEEP      0
 #define TLB_FLUSH_ALL 1
 
