@@ -258,6 +258,10 @@ static void load(struct vcpu *v)
     write_dr3(h->dr[3]);
     if (cpu_has(RDTSCP))
         wrmsr(MSR_TSC_AUX, h->tsc_aux);
+    if (unlikely(!h->cr4_known)) {
+        h->cr4_exits = hvm_cr4_exits(v->domain);
+        h->cr4_known = true;
+    }
     hvm_vendor->load(v);
 }
 

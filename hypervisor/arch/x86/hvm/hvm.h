@@ -40,11 +40,12 @@ enum { VEC_DB = 1, VEC_NMI = 2, VEC_UD = 6, VEC_DF = 8, VEC_GP = 13, VEC_PF = 14
 #define PFEC_FETCH   0x10u
 
 struct hvm_vcpu {
-    void *vendor;             /* svm/ */
-    struct hvm_event event;   /* to be delivered at the next entry */
-    uint64_t p2m_generation;  /* of the domain's mappings that its TLB entries were made by */
-    uint64_t asid_generation; /* of asid_cpu, the CPU of all that */
-    unsigned asid_cpu;
+    void *vendor;              /* svm/ */
+    struct hvm_event event;    /* to be delivered at the next entry */
+    uint64_t p2m_generation;   /* of the domain's mappings that its TLB entries were made by */
+    uint64_t asid_generation;  /* of asid_cpu, the CPU of all that */
+    unsigned asid_cpu;         /* NR_CPUS: none */
+    bool cr4_known, cr4_exits; /* hvm_cr4_exits(), since v first ran */
     unsigned long dr[4];
     uint64_t tsc_aux;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
@@ -123,6 +124,19 @@ void hvm_reset_state(struct vcpu *v, uint8_t start_page);
 void hvm_get_context(const struct vcpu *v, struct vcpu_guest_context *ctx);
 int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 
+/* --- cr.c --- */
+/* What may be set in CR4: bits of features that d's CPU policy shows. */
+uint64_t hvm_cr4_valid(const struct domain *d);
+/* The CPU would take others, too: v is to leave the guest when it writes CR4. */
+bool hvm_cr4_exits(const struct domain *d);
+/* MOV to CR3 or CR4 by v; false: #GP. */
+bool hvm_write_cr(struct vcpu *v, unsigned cr, uint64_t val);
+/* v has no translations at its next entry. */
+static inline void hvm_flush_tlb(struct vcpu *v)
+{
+    v->arch.hvm->asid_cpu = NR_CPUS;
+}
+
 /* --- access.c: the guest's address space, by its own page tables --- */
 /* Guest physical address of a linear one: 0, or -EFAULT with *error as of a page fault. */
 int hvm_translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa, uint32_t *error);
@@ -140,6 +154,8 @@ bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val);
 bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val);
 /* Lets the emulator execute the instruction at rip; false: it could not. */
 bool hvm_emulate(struct vcpu *v, struct cpu_user_regs *regs);
+/* The same, only if it is MOV to a control register. */
+bool hvm_emulate_mov_to_cr(struct vcpu *v, struct cpu_user_regs *regs);
 /* How long the instruction at rip is; 0: it cannot be told (an exception is pending). */
 unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs);
 /* The guest touched gpa, where nothing is mapped that it may touch so. */

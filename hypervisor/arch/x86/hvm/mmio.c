@@ -169,9 +169,10 @@ static int write_port(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes, uin
     return EMUL_OKAY;
 }
 
-/* Of control registers only the task priority is ever asked for here. */
 static int write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
 {
+    if (reg == 3 || reg == 4)
+        return hvm_write_cr(current, reg, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
     if (reg != 8)
         return EMUL_UNHANDLEABLE;
     if (val >> 4)
@@ -275,23 +276,34 @@ static void retire(struct vcpu *v, const struct emul_ctxt *ctxt)
     }
 }
 
+static bool finish(struct vcpu *v, const struct emul_ctxt *ctxt, int rc)
+{
+    if (rc == EMUL_OKAY)
+        retire(v, ctxt);
+    else if (rc == EMUL_EXCEPTION)
+        deliver_exception(v, ctxt);
+    return rc != EMUL_UNHANDLEABLE;
+}
+
 bool hvm_emulate(struct vcpu *v, struct cpu_user_regs *regs)
 {
     struct emul_ctxt ctxt;
 
     init_ctxt(v, regs, &ctxt);
-    switch (x86_emulate(&ctxt)) {
-    case EMUL_OKAY:
-        retire(v, &ctxt);
-        return true;
-    case EMUL_EXCEPTION:
-        deliver_exception(v, &ctxt);
-        return true;
-    case EMUL_UNHANDLEABLE:
+    return finish(v, &ctxt, x86_emulate(&ctxt));
+}
+
+#define OPCODE_MOV_TO_CR 0x0f22
+
+bool hvm_emulate_mov_to_cr(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    struct emul_ctxt ctxt;
+    struct insn insn;
+
+    init_ctxt(v, regs, &ctxt);
+    if (x86_decode(&ctxt, &insn) != EMUL_OKAY || insn.opcode != OPCODE_MOV_TO_CR)
         return false;
-    default:
-        return true;
-    }
+    return finish(v, &ctxt, x86_emulate_insn(&ctxt, &insn));
 }
 
 unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs)

@@ -232,6 +232,7 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
         vmcb_changed(vmcb, VMCB_INTERCEPTS);
         v->arch.hvm->nmi_masked = false;
         break;
+    case EXIT_CR4_WRITE:
     case EXIT_CR8_WRITE:
         if (!hvm_emulate(v, regs))
             hvm_inject(v, VEC_UD, -1);
@@ -289,6 +290,12 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
     case EXIT_MWAIT:
         hvm_inject(v, VEC_UD, -1);
         break;
+    case EXIT_INVALID:
+    case (uint32_t)EXIT_INVALID:
+        /* QEMU says so instead of #GP when MOV to CR3 or CR4 sets reserved bits. */
+        if (hvm_emulate_mov_to_cr(v, regs))
+            break;
+        /* fallthrough */
     default:
         domain_crash(v->domain, "vcpu %u: exit %#lx (%#lx, %#lx) cannot be handled", v->vcpu_id,
                      (unsigned long)vmcb->exit_code, (unsigned long)vmcb->exit_info1,
@@ -325,11 +332,11 @@ void svm_exit(struct cpu_user_regs *regs)
     dispatch(v, regs);
 }
 
-/* The task priority, and an exit at its next change if it holds an interrupt back. */
+/* The task priority, and an exit at its next change if it holds an interrupt back; CR4. */
 static void load_priority(struct vcpu *v, struct vmcb *vmcb)
 {
     uint64_t tpr = vlapic_get_tpr(v) >> 4;
-    uint16_t writes = vlapic_held_back(v) ? 1 << 8 : 0;
+    uint16_t writes = (vlapic_held_back(v) ? 1 << 8 : 0) | v->arch.hvm->cr4_exits << 4;
 
     if (unlikely((vmcb->vintr & VINTR_TPR_MASK) != tpr)) {
         vmcb->vintr = (vmcb->vintr & ~VINTR_TPR_MASK) | tpr;

@@ -115,7 +115,9 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 #define TLB_KEEP      0
 #define TLB_FLUSH_ALL 1
 
+#define EXIT_INVALID (~0ULL) /* the VMCB was refused */
 enum {
+    EXIT_CR4_WRITE = 0x14,
     EXIT_CR8_WRITE = 0x18,
     EXIT_EXCEPTION = 0x40, /* and the vector */
     EXIT_INTR = 0x60,
