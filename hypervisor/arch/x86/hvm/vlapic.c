@@ -44,14 +44,15 @@ enum {
     R_SELF_IPI = 0x3f0,
 };
 
-#define VERSION_MAXLVT 0x50014 /* six entries, integrated */
-#define SVR_ENABLED    0x100
-#define LVT_MASKED     0x10000
-#define TIMER_MODE     0x60000
-#define TIMER_PERIODIC 0x20000
-#define TIMER_DEADLINE 0x40000
-#define ESR_ILLEGAL    0x80
-#define BUS_NS         10 /* the timer's clock has 100 MHz */
+#define VERSION_MAXLVT  0x50014 /* six entries, integrated */
+#define SVR_ENABLED     0x100
+#define LVT_MASKED      0x10000
+#define TIMER_MODE      0x60000
+#define TIMER_PERIODIC  0x20000
+#define TIMER_DEADLINE  0x40000
+#define ESR_SENT_VECTOR 0x20
+#define ESR_VECTOR      0x40
+#define BUS_NS          10 /* the timer's clock has 100 MHz */
 
 #define ICR_MODE(x)      (((x) >> 8) & 7)
 #define ICR_LOGICAL      0x800
@@ -89,6 +90,7 @@ static void vlapic_reset(struct vcpu *v, bool keep_base)
 
     timer_stop(&l->timer);
     memset(l->reg, 0, sizeof(l->reg));
+    l->errors = 0;
     l->deadline = 0;
     if (!keep_base)
         l->base = VLAPIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->vcpu_id ? 0 : APIC_BASE_BSP);
@@ -137,13 +139,34 @@ static bool enabled(const struct vlapic *l)
     return (l->reg[APIC_REG(R_SVR)] & SVR_ENABLED) && (l->base & APIC_BASE_ENABLE);
 }
 
+/*
+ * Noted for ESR.  The first of its kind raises the error interrupt, and that of an illegal vector
+ * is itself such an error, but raises nothing more.
+ */
+static void error(struct vcpu *v, uint32_t which)
+{
+    struct vlapic *l = lapic_of(v);
+    uint32_t lvt = READ_ONCE(*reg(l, R_LVT_ERROR));
+
+    if (__atomic_fetch_or(&l->errors, which, __ATOMIC_RELAXED) & which)
+        return;
+    if (lvt & LVT_MASKED)
+        return;
+    if ((lvt & 0xff) < 16)
+        __atomic_fetch_or(&l->errors, ESR_VECTOR, __ATOMIC_RELAXED);
+    else
+        vlapic_raise(v, lvt);
+}
+
 /* Also while it is disabled: an upcall is raised once, and waits. */
 void vlapic_raise(struct vcpu *v, uint8_t vector)
 {
     struct vlapic *l = lapic_of(v);
 
-    if (vector < 16)
+    if (vector < 16) {
+        error(v, ESR_VECTOR);
         return;
+    }
     set_vector(l, R_IRR, vector);
     vcpu_unblock(v);
     if (v != current && READ_ONCE(v->is_running))
@@ -275,6 +298,10 @@ static void send(struct vcpu *from, uint32_t icr, uint32_t dest)
     bool wide = x2apic(lapic_of(from));
     struct vcpu *v;
 
+    if ((ICR_MODE(icr) == MODE_FIXED || ICR_MODE(icr) == MODE_LOWEST) && (icr & 0xff) < 16) {
+        error(from, ESR_SENT_VECTOR);
+        return;
+    }
     if (ICR_SHORTHAND(icr) == 1) {
         deliver(from, icr);
         return;
@@ -425,7 +452,7 @@ void vlapic_write(struct vcpu *v, unsigned off, uint32_t val)
         *reg(l, R_SVR) = val & 0x1ff;
         break;
     case R_ESR:
-        *reg(l, R_ESR) = 0;
+        *reg(l, R_ESR) = __atomic_exchange_n(&l->errors, 0, __ATOMIC_RELAXED);
         break;
     case R_ICR:
         *reg(l, R_ICR) = val & ~0x1000u;

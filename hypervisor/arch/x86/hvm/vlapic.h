@@ -14,6 +14,7 @@ struct vcpu;
 
 struct vlapic {
     uint32_t reg[NR_APIC_REGS]; /* IRR is changed by anybody, atomically; the rest by its vcpu */
+    uint32_t errors;            /* since ESR was written last; atomic */
     uint64_t base;              /* APIC_BASE */
     uint64_t deadline;          /* TSC_DEADLINE */
     s_time_t timer_began;       /* the current count was the initial one then */
