@@ -3,6 +3,7 @@
 #include "policy.h"
 #include "arch/api/arch_host.h"
 #include "asm/cpufeature.h"
+#include "asm/msr.h"
 #include "asm/regs.h"
 #include "domain/domain.h"
 #include "domain/unit.h"
@@ -43,7 +44,7 @@ static const struct leaf_masks pv_masks[] = {
  * share out: MONITOR, SVM, performance counters, PCID, protection keys, power and thermal leaves.
  */
 static const struct leaf_masks hvm_masks[] = {
-    {0x1, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x76d83203, 0x1789fbff},
+    {0x1, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x76d83203, 0x178bfbff},
     {0x5, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
     {0x6, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
     {0x7, 0, 0, 0x219c07a9, 0x4, 0},
@@ -181,19 +182,24 @@ static void __init apply_host_features(struct cpu_policy *p)
     }
 }
 
-/* What hardware-virtualised guests have whatever the host is: a local APIC in all its modes. */
+/*
+ * What hardware-virtualised guests have whatever the host is: a local APIC in all its modes, and
+ * CPUID that faults when they want it to, since it is intercepted.
+ */
 static void __init add_virtual_features(struct cpu_policy *p)
 {
     xen_cpuid_leaf_t *l = (xen_cpuid_leaf_t *)cpu_policy_find(p, 1, XEN_CPUID_NO_SUBLEAF);
 
     l->d |= 1u << 9;             /* APIC */
     l->c |= 1u << 21 | 1u << 24; /* x2APIC, TSC deadline */
+    p->cpuid_faulting = true;
 }
 
 void __init cpu_policy_init(void)
 {
     read_raw(&cpu_policies[POLICY_RAW]);
     make_index(&cpu_policies[POLICY_RAW]);
+    cpu_policies[POLICY_RAW].cpuid_faulting = host_cpu.cpuid_faulting;
     cpu_policies[POLICY_HOST] = cpu_policies[POLICY_RAW];
     apply_host_features(&cpu_policies[POLICY_HOST]);
     cpu_policies[POLICY_PV_MAX] = cpu_policies[POLICY_HOST];
@@ -227,8 +233,13 @@ DEFINE_UNIT(policy, .name = "CPU policy", .level = UNIT_ARCH - 1,
 
 /* --- to and from the tools --- */
 
-/* MSRs that are part of a policy: none has a value that a PV guest could be given. */
-static const uint32_t policy_msrs[] = {0xce /* PLATFORM_INFO */, 0x10a /* ARCH_CAPABILITIES */};
+/* MSRs that are part of a policy. */
+static const uint32_t policy_msrs[] = {MSR_PLATFORM_INFO, MSR_ARCH_CAPABILITIES};
+
+static uint64_t policy_msr(const struct cpu_policy *p, uint32_t msr)
+{
+    return msr == MSR_PLATFORM_INFO && p->cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
+}
 
 static long leaves_to_tools(const struct cpu_policy *p, uint64_t leaves, uint32_t *nr)
 {
@@ -242,12 +253,12 @@ static long leaves_to_tools(const struct cpu_policy *p, uint64_t leaves, uint32_
     return copy_to_guest(leaves, p->leaf, p->nr * sizeof(p->leaf[0]));
 }
 
-static long msrs_to_tools(uint64_t msrs, uint32_t *nr)
+static long msrs_to_tools(const struct cpu_policy *p, uint64_t msrs, uint32_t *nr)
 {
     if (msrs && *nr < ARRAY_SIZE(policy_msrs))
         return -ENOBUFS;
     for (unsigned i = 0; msrs && i < ARRAY_SIZE(policy_msrs); i++) {
-        xen_msr_entry_t e = {.idx = policy_msrs[i]};
+        xen_msr_entry_t e = {.idx = policy_msrs[i], .val = policy_msr(p, policy_msrs[i])};
 
         if (copy_to_guest(guest_array_addr(msrs, i, sizeof(e)), &e, sizeof(e)))
             return -EFAULT;
@@ -267,6 +278,7 @@ long sysctl_get_cpu_policy(struct call *c, struct xen_sysctl *op)
         [XEN_SYSCTL_cpu_policy_hvm_default] = POLICY_HVM_DEFAULT,
     };
     struct xen_sysctl_cpu_policy *cp = &op->u.cpu_policy;
+    const struct cpu_policy *p;
     long ret;
 
     (void)c;
@@ -278,17 +290,18 @@ long sysctl_get_cpu_policy(struct call *c, struct xen_sysctl *op)
          cp->index == XEN_SYSCTL_cpu_policy_hvm_default) &&
         !arch_has_hvm())
         return -EOPNOTSUPP;
-    ret = leaves_to_tools(&cpu_policies[kinds[index_nospec(cp->index, ARRAY_SIZE(kinds))]],
-                          handle_addr(cp->leaves), &cp->nr_leaves);
-    return ret ? ret : msrs_to_tools(handle_addr(cp->msrs), &cp->nr_msrs);
+    p = &cpu_policies[kinds[index_nospec(cp->index, ARRAY_SIZE(kinds))]];
+    ret = leaves_to_tools(p, handle_addr(cp->leaves), &cp->nr_leaves);
+    return ret ? ret : msrs_to_tools(p, handle_addr(cp->msrs), &cp->nr_msrs);
 }
 
 long domctl_get_cpu_policy(struct call *c, struct xen_domctl *op)
 {
     struct xen_domctl_cpu_policy *cp = &op->u.cpu_policy;
-    long ret = leaves_to_tools(c->d->arch.cpu_policy, handle_addr(cp->leaves), &cp->nr_leaves);
+    const struct cpu_policy *p = c->d->arch.cpu_policy;
+    long ret = leaves_to_tools(p, handle_addr(cp->leaves), &cp->nr_leaves);
 
-    return ret ? ret : msrs_to_tools(handle_addr(cp->msrs), &cp->nr_msrs);
+    return ret ? ret : msrs_to_tools(p, handle_addr(cp->msrs), &cp->nr_msrs);
 }
 
 /*
@@ -337,6 +350,17 @@ static long merge_leaf(struct cpu_policy *p, const struct cpu_policy *most,
     return 0;
 }
 
+/* One MSR that the tools ask for. */
+static long merge_msr(struct cpu_policy *p, const struct cpu_policy *most,
+                      const xen_msr_entry_t *want)
+{
+    if (want->flags || want->val & ~policy_msr(most, want->idx))
+        return -EINVAL;
+    if (want->idx == MSR_PLATFORM_INFO)
+        p->cpuid_faulting = want->val & PLATFORM_CPUID_FAULT;
+    return 0;
+}
+
 long domctl_set_cpu_policy(struct call *c, struct xen_domctl *op)
 {
     struct xen_domctl_cpu_policy *cp = &op->u.cpu_policy;
@@ -351,19 +375,18 @@ long domctl_set_cpu_policy(struct call *c, struct xen_domctl *op)
         return -EEXIST;
     if (cp->nr_leaves > POLICY_MAX_LEAVES * 2 || cp->nr_msrs > 16)
         return -E2BIG;
-    for (uint32_t i = 0; i < cp->nr_msrs; i++) {
-        if (copy_from_guest(&msr, guest_array_addr(handle_addr(cp->msrs), i, sizeof(msr)),
-                            sizeof(msr)))
-            return -EFAULT;
-        if (msr.flags || msr.val) {
-            cp->err_msr = msr.idx;
-            return -EINVAL;
-        }
-    }
     new = xzalloc(struct cpu_policy);
     if (!new)
         return -ENOMEM;
     *new = *c->d->arch.cpu_policy;
+    for (uint32_t i = 0; !ret && i < cp->nr_msrs; i++) {
+        ret = copy_from_guest(&msr, guest_array_addr(handle_addr(cp->msrs), i, sizeof(msr)),
+                              sizeof(msr));
+        if (!ret)
+            ret = merge_msr(new, most, &msr);
+        if (ret == -EINVAL)
+            cp->err_msr = msr.idx;
+    }
     for (uint32_t i = 0; !ret && i < cp->nr_leaves; i++) {
         ret = copy_from_guest(&leaf, guest_array_addr(handle_addr(cp->leaves), i, sizeof(leaf)),
                               sizeof(leaf));

@@ -22,6 +22,7 @@
 
 struct cpu_policy {
     unsigned nr;
+    bool cpuid_faulting; /* MSR PLATFORM_INFO: CPUID can be made to fault in user mode */
     xen_cpuid_leaf_t leaf[POLICY_MAX_LEAVES];
 };
 

@@ -50,6 +50,7 @@ struct hvm_vcpu {
     uint64_t tsc_aux;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
     bool nmi_pending, nmi_masked;
+    bool cpuid_faults;     /* in user mode: MSR MISC_FEATURES_ENABLES */
     uint8_t upcall_vector; /* HVMOP_set_evtchn_upcall_vector; 0: none */
     struct vlapic lapic;
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Instructions that touch what is not RAM.  The only device with registers in memory is the local
- * APIC; elsewhere reads find all ones and writes go nowhere, as on a bus with nothing on it.
+ * APIC; elsewhere reads find all ones and writes go nowhere, as on a bus with nothing on it.  Code
+ * is not executed from any of it, and an instruction that the emulator lacks is a #GP.
  */
 #include "arch/x86/hvm/hvm.h"
 #include "asm/cpufeature.h"
@@ -35,7 +36,8 @@ static int fetch(struct emul_ctxt *ctxt, uint64_t addr, void *buf, unsigned byte
         return EMUL_OKAY;
     if (hvm_translate(current, addr, access, &gpa, &error))
         return emul_pagefault(ctxt, error, addr);
-    return EMUL_UNHANDLEABLE;
+    memset(buf, 0xff, bytes); /* #UD */
+    return EMUL_OKAY;
 }
 
 static bool is_ram(uint64_t gpa)
@@ -333,7 +335,10 @@ void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, boo
         put_page(pg);
         return;
     }
-    if (!hvm_emulate(v, regs))
-        domain_crash(v->domain, "vcpu %u: cannot emulate its %s at guest physical %#lx", v->vcpu_id,
-                     write ? "write" : "read", (unsigned long)gpa);
+    if (!hvm_emulate(v, regs)) {
+        /* Maybe a user program's doing, who should not be able to end the guest. */
+        gprintk(v->domain, "vcpu %u: cannot emulate its %s at guest physical %#lx, rip %#lx: #GP\n",
+                v->vcpu_id, write ? "write" : "read", (unsigned long)gpa, (unsigned long)regs->rip);
+        hvm_inject(v, VEC_GP, 0);
+    }
 }

@@ -3,6 +3,7 @@
  * MSRs that a guest names by RDMSR and WRMSR and that the CPU does not give it directly.  What is
  * in no row here does not exist: #GP, but for a few that kernels look at without asking first.
  */
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/hvm/hvm.h"
 #include "arch/x86/time/time.h"
 #include "asm/cpufeature.h"
@@ -68,6 +69,12 @@ bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_MTRR_CAP:
         *val = MTRR_CAP;
         return true;
+    case MSR_PLATFORM_INFO:
+        *val = v->domain->arch.cpu_policy->cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
+        return true;
+    case MSR_MISC_FEATURES:
+        *val = v->arch.hvm->cpuid_faults ? FEATURES_CPUID_FAULT : 0;
+        return true;
     case MSR_DE_CFG:
         *val = DE_CFG_LFENCE_SERIAL;
         return true;
@@ -129,6 +136,11 @@ bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
         return true;
     case MSR_DEBUGCTL:
         return !val;
+    case MSR_MISC_FEATURES:
+        if (val & ~FEATURES_CPUID_FAULT || (val && !v->domain->arch.cpu_policy->cpuid_faulting))
+            return false;
+        v->arch.hvm->cpuid_faults = val;
+        return true;
     default:
         return hvm_vendor->set_msr(v, msr, val);
     }

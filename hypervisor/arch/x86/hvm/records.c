@@ -430,17 +430,34 @@ static int load_tsc_adjust(struct vcpu *v, const void *record, uint32_t length)
     return ((const struct hvm_tsc_adjust *)record)->tsc_adjust ? -EOPNOTSUPP : 0;
 }
 
+static uint32_t msrs_length(void)
+{
+    return sizeof(struct hvm_msr) + sizeof(struct hvm_one_msr);
+}
+
+static void save_msrs(struct vcpu *v, void *record)
+{
+    struct hvm_msr *m = record;
+
+    m->count = 1;
+    m->msr[0].index = MSR_MISC_FEATURES;
+    hvm_rdmsr(v, MSR_MISC_FEATURES, &m->msr[0].val);
+}
+
 static int load_msrs(struct vcpu *v, const void *record, uint32_t length)
 {
     const struct hvm_msr *m = record;
+    uint64_t features = 0;
 
-    (void)v;
     if (length < sizeof(*m) || length - sizeof(*m) < m->count * sizeof(m->msr[0]))
         return -EINVAL;
-    for (uint32_t i = 0; i < m->count; i++)
-        if (m->msr[i]._rsvd || m->msr[i].val)
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (m->msr[i]._rsvd || (m->msr[i].val && m->msr[i].index != MSR_MISC_FEATURES))
             return -EOPNOTSUPP;
-    return 0;
+        if (m->msr[i].index == MSR_MISC_FEATURES)
+            features = m->msr[i].val;
+    }
+    return hvm_wrmsr(v, MSR_MISC_FEATURES, features) ? 0 : -ENXIO;
 }
 
 /* --- all of them, in the order in which they are saved --- */
@@ -460,5 +477,5 @@ const struct hvm_record hvm_records[NR_HVM_RECORDS] = {
     {HVM_SAVE_CODE(MTRR), sizeof(struct hvm_hw_mtrr), NULL, save_mtrr, load_mtrr},
     {CPU_XSAVE_CODE, 0, xsave_length, save_xsave, load_xsave},
     {HVM_SAVE_CODE(TSC_ADJUST), sizeof(struct hvm_tsc_adjust), NULL, save_nothing, load_tsc_adjust},
-    {CPU_MSR_CODE, 0, NULL, NULL, load_msrs},
+    {CPU_MSR_CODE, 0, msrs_length, save_msrs, load_msrs},
 };

@@ -69,6 +69,10 @@ static void exit_cpuid(struct vcpu *v, struct cpu_user_regs *regs)
 
     if (!len)
         return;
+    if (unlikely(v->arch.hvm->cpuid_faults) && vmcb_of(v)->cpl) {
+        hvm_inject(v, VEC_GP, 0);
+        return;
+    }
     hvm_cpuid(v, regs->rax, regs->rcx, &res);
     regs->rax = res.a;
     regs->rbx = res.b;
