@@ -99,8 +99,9 @@ FAKE_SRCS := $(wildcard hypervisor/arch/fake/*.c) hypervisor/hypercall/compat.c
 
 unit-build: $(UNIT_TESTS)
 
-unit: $(UNIT_TESTS)
-	@set -e; for t in $(UNIT_TESTS); do echo "  UNIT $$t"; $$t; done
+unit: $(UNIT_TESTS:%=run-%)
+$(UNIT_TESTS:%=run-%): run-%: %
+	@echo "  UNIT $<"; $<
 
 docs/abi.md: $(wildcard abi/ops/*.def) tools/gen-abi-doc.py
 	$(Q)/usr/bin/python3 tools/gen-abi-doc.py > $@.new && mv $@.new $@
@@ -164,4 +165,4 @@ clean:
 	rm -rf $(O) build/tiny build/unit build/autoconf.h build/config.mk
 
 # `test` is a file, too.
-.PHONY: all bench fuzz fuzz-build fuzz-replay fuzz-guest preemption test unit unit-build clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
+.PHONY: all bench fuzz fuzz-build fuzz-replay fuzz-guest preemption test unit unit-build $(UNIT_TESTS:%=run-%) clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig

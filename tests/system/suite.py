@@ -22,7 +22,8 @@ CPUS = os.cpu_count() or 1
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-v", "--tb=short", "--no-header", "-rN"]
 # Two lines of about equal length. A file of tests that is named in none goes with the second.
 FIRST_LINE = ["tests/system/test_xl.py", "tests/system/test_large.py",
-              "tests/system/test_pvgrub.py", "tests/system/test_soak.py"]
+              "tests/system/test_pvgrub.py", "tests/system/test_soak.py",
+              "tests/system/test_random.py"]
 
 lock = threading.Lock()
 passed = failed = 0
@@ -87,10 +88,10 @@ def cmocka_counts(output):
 
 
 def unit():
-    # Built side by side, run one by one: `make unit` stops at the first binary that fails.
+    # Built first, so that a program that does not build is not taken for one that fails.
     if step("build of the unit tests", ["make", "-s", "-k", f"-j{CPUS}", "unit-build"]
             if has_target("unit-build") else ["make", "-s", "-k", f"-j{CPUS}", "unit"]):
-        step("unit tests", ["make", "-k", "unit"], cmocka_counts)
+        step("unit tests", ["make", "-k", "-O", f"-j{CPUS}", "unit"], cmocka_counts)
     if step("build of the fuzzers", ["make", "-s", f"-j{CPUS}", "fuzz-build"]):
         step("what fuzzers have found before", ["make", "-s", "fuzz-replay"])
 
