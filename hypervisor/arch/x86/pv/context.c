@@ -48,23 +48,35 @@
         sel_ != (sel);                                                                             \
     })
 
+/*
+ * What a save found in the CPU stays there until the next load: the hypervisor uses none of it.
+ * Mostly the two are of the same vcpu, and nothing has to be written.
+ */
+struct segment_registers {
+    bool null; /* no selector holds anything, and the bases below are the CPU's */
+    uint64_t fs, gs, shadow;
+};
+static DEFINE_PER_CPU(struct segment_registers, segments_found);
+
 static void segments_save(struct vcpu *v)
 {
     struct cpu_user_regs *regs = &v->arch.regs;
     struct pv_vcpu *pv = &v->arch.pv;
-    uint64_t gs, shadow;
+    struct segment_registers *found = &this_cpu(segments_found);
 
     READ_SEG(ds, regs->ds);
     READ_SEG(es, regs->es);
     READ_SEG(fs, regs->fs);
     READ_SEG(gs, regs->gs);
+    found->null = false;
     if (is_32bit(v->domain)) /* the selectors say it all */
         return;
-    pv->fs_base = rdmsr(MSR_FS_BASE);
-    gs = rdmsr(MSR_GS_BASE);
-    shadow = rdmsr(MSR_KERNEL_GS_BASE);
-    pv->gs_base_kernel = in_kernel_mode(v) ? gs : shadow;
-    pv->gs_base_user = in_kernel_mode(v) ? shadow : gs;
+    found->null = !(regs->ds | regs->es | regs->fs | regs->gs);
+    pv->fs_base = found->fs = rdmsr(MSR_FS_BASE);
+    found->gs = rdmsr(MSR_GS_BASE);
+    found->shadow = rdmsr(MSR_KERNEL_GS_BASE);
+    pv->gs_base_kernel = in_kernel_mode(v) ? found->gs : found->shadow;
+    pv->gs_base_user = in_kernel_mode(v) ? found->shadow : found->gs;
 }
 
 /* A guest whose tables have changed meanwhile is told by its failsafe callback. */
@@ -82,28 +94,39 @@ static void segments_lost(struct vcpu *v)
     __atomic_fetch_or(&pv->async, PVA_FAILSAFE, __ATOMIC_SEQ_CST);
 }
 
+static void load_selectors(struct vcpu *v)
+{
+    const struct cpu_user_regs *regs = &v->arch.regs;
+    uint32_t ds = regs->ds, es = regs->es, fs = regs->fs, gs = regs->gs;
+    bool lost = LOAD_SEG(ds, ds);
+
+    lost |= LOAD_SEG(es, es);
+    lost |= LOAD_SEG(fs, fs);
+    lost |= LOAD_SEG(gs, gs);
+    if (unlikely(lost))
+        segments_lost(v);
+}
+
 static void segments_load(struct vcpu *v)
 {
     const struct cpu_user_regs *regs = &v->arch.regs;
-    struct pv_vcpu *pv = &v->arch.pv;
-    uint32_t ds = regs->ds, es = regs->es, fs = regs->fs, gs = regs->gs;
+    const struct pv_vcpu *pv = &v->arch.pv;
+    const struct segment_registers *found = &this_cpu(segments_found);
+    uint64_t gs = in_kernel_mode(v) ? pv->gs_base_kernel : pv->gs_base_user;
+    uint64_t shadow = in_kernel_mode(v) ? pv->gs_base_user : pv->gs_base_kernel;
+    bool there = found->null && !(regs->ds | regs->es | regs->fs | regs->gs);
 
-    if (ds | es | fs | gs) {
-        bool lost = LOAD_SEG(ds, ds);
-
-        lost |= LOAD_SEG(es, es);
-        lost |= LOAD_SEG(fs, fs);
-        lost |= LOAD_SEG(gs, gs);
-        if (unlikely(lost))
-            segments_lost(v);
-    } else
-        __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" ::"r"(0));
+    if (!there)
+        load_selectors(v);
     if (is_32bit(v->domain))
         return;
     /* Bases last: loading a selector replaces them. */
-    wrmsr(MSR_FS_BASE, pv->fs_base);
-    wrmsr(MSR_GS_BASE, in_kernel_mode(v) ? pv->gs_base_kernel : pv->gs_base_user);
-    wrmsr(MSR_KERNEL_GS_BASE, in_kernel_mode(v) ? pv->gs_base_user : pv->gs_base_kernel);
+    if (!there || found->fs != pv->fs_base)
+        wrmsr(MSR_FS_BASE, pv->fs_base);
+    if (!there || found->gs != gs)
+        wrmsr(MSR_GS_BASE, gs);
+    if (!there || found->shadow != shadow)
+        wrmsr(MSR_KERNEL_GS_BASE, shadow);
 }
 
 /* --- the switch --- */
@@ -180,6 +203,7 @@ static void load_other(struct vcpu *v, const struct guest_kind *kind)
     write_cr3(idle_cr3);
     pv_load_cr4(idle_domain->vcpu[cpu]); /* the hypervisor's own */
     cpu_info()->flags |= CPU_GUEST_OF_KIND;
+    this_cpu(segments_found).null = false; /* it brings its own */
     kind->load(v);
 }
 
