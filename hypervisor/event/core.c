@@ -60,13 +60,11 @@ bool vcpu_event_pending(const struct vcpu *v)
                                        : !READ_ONCE(info->evtchn_upcall_mask);
 }
 
-/* Wakes the vcpus that wait for port in SCHEDOP_poll. */
-static void wake_pollers(struct domain *d, struct event_table *t, uint32_t port)
+/* Wakes those of the vcpus in SCHEDOP_poll that wait for port. */
+static noinline void wake_pollers(struct domain *d, struct event_table *t, uint32_t port)
 {
-    for (unsigned w = 0; w < t->nr_pollers_words; w++) {
-        unsigned long bits = READ_ONCE(t->pollers[w]);
-
-        for (; unlikely(bits); bits &= bits - 1) {
+    for (unsigned w = 0; w < t->nr_pollers_words; w++)
+        for (unsigned long bits = READ_ONCE(t->pollers[w]); bits; bits &= bits - 1) {
             unsigned id = w * BITS_PER_LONG + ffs_index(bits);
             struct vcpu *v = d->vcpu[id];
             int wanted = READ_ONCE(v->poll_port);
@@ -74,7 +72,14 @@ static void wake_pollers(struct domain *d, struct event_table *t, uint32_t port)
             if ((wanted <= 0 || (uint32_t)wanted == port) && test_and_clear_bit(id, t->pollers))
                 vcpu_unblock(v);
         }
-    }
+}
+
+static bool any_polls(const struct event_table *t)
+{
+    for (unsigned w = 0; w < t->nr_pollers_words; w++)
+        if (READ_ONCE(t->pollers[w]))
+            return true;
+    return false;
 }
 
 void evtchn_poll_begin(struct vcpu *v)
@@ -99,7 +104,7 @@ void evtchn_raise(struct domain *d, struct evtchn *chn)
     struct fifo *f = READ_ONCE(t->fifo);
     bool fresh = f ? fifo_set_pending(d, f, chn) : twolevel_set_pending(d, chn);
 
-    if (fresh)
+    if (fresh && unlikely(any_polls(t)))
         wake_pollers(d, t, chn->port);
 }
 

@@ -103,17 +103,11 @@ static int find_target(const struct op *op, struct call *c, const void *arg, boo
     return 0;
 }
 
-static long run_op(const struct op *op, struct call *c, void *arg)
+static noinline long run_checked(const struct op *op, struct call *c, void *arg)
 {
     bool ref = false, locked = false;
-    long ret;
+    long ret = find_target(op, c, arg, &ref);
 
-    /* Most are the caller's own business. */
-    if (likely(op->who == WHO_ANY && op->target != TGT_FIELD && !(op->flags & LOCK_DOMCTL_))) {
-        c->d = op->target == TGT_SELF ? c->v->domain : NULL;
-        return op->handler(c, arg);
-    }
-    ret = find_target(op, c, arg, &ref);
     if (!ret)
         ret = check_who(op, c->v->domain, c->d);
     if (!ret && (op->flags & LOCK_DOMCTL_)) {
@@ -131,6 +125,16 @@ static long run_op(const struct op *op, struct call *c, void *arg)
     if (ref)
         put_domain(c->d);
     return ret;
+}
+
+static inline long run_op(const struct op *op, struct call *c, void *arg)
+{
+    /* Most are the caller's own business. */
+    if (likely(op->who == WHO_ANY && op->target != TGT_FIELD && !(op->flags & LOCK_DOMCTL_))) {
+        c->d = op->target == TGT_SELF ? c->v->domain : NULL;
+        return op->handler(c, arg);
+    }
+    return run_checked(op, c, arg);
 }
 
 static const struct op *find_op(const struct op_table *t, unsigned long cmd)
