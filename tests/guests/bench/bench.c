@@ -132,6 +132,34 @@ TEST(bench_mmu)
     }
 }
 
+/*
+ * A plain store to an entry, as a kernel makes one; and what would have to be done instead if its
+ * table were taken out of use for a while to be written freely: checked as a whole, let go again.
+ */
+TEST(bench_tables)
+{
+    u64 *page = page_alloc(), *table = page_alloc(), *e = entry_of((u64)page, 1);
+    u64 rw = mfn_of(page) << 12 | PTE_RW_, ro = mfn_of(page) << 12 | PTE_RO_;
+
+    REQUIRE_EQ(HC2(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0);
+    MEASURE(15, "page_table_write", COUNT, ROUNDS, {
+        for (unsigned i = 0; i < COUNT; i++)
+            WRITE_ONCE(*e, i & 1 ? rw : ro);
+    });
+    for (unsigned i = 0; i < 512; i++)
+        table[i] = rw;
+    set_ro(table);
+    MEASURE(16, "page_table_pin_unpin", 50, ROUNDS, {
+        for (unsigned i = 0; i < 50; i++) {
+            mmuext(MMUEXT_PIN_L1_TABLE, mfn_of(table));
+            mmuext(MMUEXT_UNPIN_TABLE, mfn_of(table));
+        }
+    });
+    set_rw(table);
+    page_free(table);
+    page_free(page);
+}
+
 static long reservation(unsigned cmd, xen_pfn_t *list, unsigned n)
 {
     struct xen_memory_reservation r = {.nr_extents = n, .domid = DOMID_SELF};
