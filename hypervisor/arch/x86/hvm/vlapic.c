@@ -4,11 +4,16 @@
  * modes.  There are no interrupt lines and no I/O APIC behind it: what arrives are interrupts
  * between vcpus, its own timer, and the upcalls of event channels.
  *
- * IRR is set by anybody; all else is touched by the vcpu itself, or while it does not run.  An
- * interrupt that is raised unblocks its vcpu or interrupts the CPU that it runs on.
+ * IRR is set by anybody; all else is touched by the vcpu itself, or while it does not run, but for
+ * the timer's state, which is under the lock: it may fire on another CPU.  An interrupt that is
+ * raised unblocks its vcpu or interrupts the CPU that it runs on.
+ *
+ * What a sender costs is bounded by the number of vcpus; a timer that is to be faster than
+ * MIN_PERIOD is not.
  */
 #include "arch/api/arch_domain.h"
 #include "arch/api/arch_time.h"
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/hvm/hvm.h"
 #include "arch/x86/time/time.h"
 #include "asm/apic.h"
@@ -44,20 +49,25 @@ enum {
     R_SELF_IPI = 0x3f0,
 };
 
-#define VERSION_MAXLVT  0x50014 /* six entries, integrated */
-#define SVR_ENABLED     0x100
-#define LVT_MASKED      0x10000
-#define TIMER_MODE      0x60000
-#define TIMER_PERIODIC  0x20000
-#define TIMER_DEADLINE  0x40000
-#define ESR_SENT_VECTOR 0x20
-#define ESR_VECTOR      0x40
-#define BUS_NS          10 /* the timer's clock has 100 MHz */
+#define VERSION_MAXLVT 0x50014 /* six entries, integrated */
+#define SVR_ENABLED    0x100
+#define LVT_MASKED     0x10000
+#define TIMER_MODE     0x60000
+#define TIMER_PERIODIC 0x20000
+#define TIMER_DEADLINE 0x40000
+#define LVT_PENDING    0x1000 /* read-only: nothing is ever under way */
+#define ESR_SENT       0x20   /* an illegal vector was sent */
+#define ESR_RECEIVED   0x40
+#define ESR_REGISTER   0x80 /* no such register */
+#define F1_C_X2APIC    (1u << 21)
+#define F1_C_DEADLINE  (1u << 24)
+#define BUS_NS         10 /* the timer's clock has 100 MHz */
 
 #define ICR_MODE(x)      (((x) >> 8) & 7)
 #define ICR_LOGICAL      0x800
 #define ICR_LEVEL_ASSERT 0x4000
 #define ICR_TRIG_LEVEL   0x8000
+#define ICR_VALID        0xccfffu /* of x2APIC mode, which has no delivery status */
 #define ICR_SHORTHAND(x) (((x) >> 18) & 3)
 enum { MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_NMI = 4, MODE_INIT, MODE_STARTUP };
 
@@ -71,6 +81,13 @@ static inline uint32_t *reg(struct vlapic *l, unsigned off)
     return &l->reg[APIC_REG(off)];
 }
 
+static bool has_feature(const struct vcpu *v, uint32_t bit)
+{
+    const xen_cpuid_leaf_t *l = cpu_policy_find(v->domain->arch.cpu_policy, 1, 0);
+
+    return l && (l->c & bit);
+}
+
 static bool x2apic(const struct vlapic *l)
 {
     return l->base & APIC_BASE_X2APIC;
@@ -82,16 +99,24 @@ uint32_t vlapic_id(const struct vcpu *v)
     return v->vcpu_id * 2;
 }
 
+static void stop_timer(struct vlapic *l)
+{
+    timer_stop(&l->timer);
+    l->counting = false;
+    l->deadline = 0;
+    *reg(l, R_TIMER_INIT) = 0;
+}
+
 /* As after a reset, or (keep_base) INIT, which leaves APIC_BASE alone. */
 static void vlapic_reset(struct vcpu *v, bool keep_base)
 {
     struct vlapic *l = lapic_of(v);
     static const uint16_t lvt[] = {R_LVTT, R_LVT_THERMAL, R_LVT_PERF, R_LVT0, R_LVT1, R_LVT_ERROR};
 
-    timer_stop(&l->timer);
+    spin_lock(&l->lock);
+    stop_timer(l);
     memset(l->reg, 0, sizeof(l->reg));
     l->errors = 0;
-    l->deadline = 0;
     if (!keep_base)
         l->base = VLAPIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->vcpu_id ? 0 : APIC_BASE_BSP);
     *reg(l, R_ID) = x2apic(l) ? vlapic_id(v) : vlapic_id(v) << 24;
@@ -100,6 +125,7 @@ static void vlapic_reset(struct vcpu *v, bool keep_base)
     *reg(l, R_SVR) = 0xff;
     for (unsigned i = 0; i < ARRAY_SIZE(lvt); i++)
         *reg(l, lvt[i]) = LVT_MASKED;
+    spin_unlock(&l->lock);
 }
 
 /* --- vectors --- */
@@ -140,8 +166,8 @@ static bool enabled(const struct vlapic *l)
 }
 
 /*
- * Noted for ESR.  The first of its kind raises the error interrupt, and that of an illegal vector
- * is itself such an error, but raises nothing more.
+ * Noted for ESR, which shows it once it is written to.  The first of its kind raises the error
+ * interrupt, and that of an illegal vector is itself such an error, but raises nothing more.
  */
 static void error(struct vcpu *v, uint32_t which)
 {
@@ -153,7 +179,7 @@ static void error(struct vcpu *v, uint32_t which)
     if (lvt & LVT_MASKED)
         return;
     if ((lvt & 0xff) < 16)
-        __atomic_fetch_or(&l->errors, ESR_VECTOR, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&l->errors, ESR_RECEIVED, __ATOMIC_RELAXED);
     else
         vlapic_raise(v, lvt);
 }
@@ -164,7 +190,7 @@ void vlapic_raise(struct vcpu *v, uint8_t vector)
     struct vlapic *l = lapic_of(v);
 
     if (vector < 16) {
-        error(v, ESR_VECTOR);
+        error(v, ESR_RECEIVED);
         return;
     }
     set_vector(l, R_IRR, vector);
@@ -234,7 +260,8 @@ static bool matches(struct vcpu *v, uint32_t dest, bool logical, bool sender_x2a
                                (dest & x2apic_logical_id(id) & 0xffff));
     if (*reg(l, R_DFR) >> 28 == 0xf)
         return dest & (*reg(l, R_LDR) >> 24);
-    return dest >> 4 == *reg(l, R_LDR) >> 28 && (dest & (*reg(l, R_LDR) >> 24) & 0xf);
+    return dest == 0xff ||
+           (dest >> 4 == *reg(l, R_LDR) >> 28 && (dest & (*reg(l, R_LDR) >> 24) & 0xf));
 }
 
 /*
@@ -296,22 +323,26 @@ static void deliver(struct vcpu *v, uint32_t icr)
 static void send(struct vcpu *from, uint32_t icr, uint32_t dest)
 {
     bool wide = x2apic(lapic_of(from));
+    bool lowest = ICR_MODE(icr) == MODE_LOWEST;
     struct vcpu *v;
 
-    if ((ICR_MODE(icr) == MODE_FIXED || ICR_MODE(icr) == MODE_LOWEST) && (icr & 0xff) < 16) {
-        error(from, ESR_SENT_VECTOR);
+    if ((lowest || ICR_MODE(icr) == MODE_FIXED) && (icr & 0xff) < 16) {
+        error(from, ESR_SENT);
         return;
     }
     if (ICR_SHORTHAND(icr) == 1) {
-        deliver(from, icr);
+        if (ICR_MODE(icr) == MODE_FIXED)
+            deliver(from, icr);
         return;
     }
     for_each_vcpu (from->domain, v) {
         if (ICR_SHORTHAND(icr) == 3 && v == from)
             continue;
+        if (lowest && !enabled(lapic_of(v)))
+            continue;
         if (ICR_SHORTHAND(icr) || matches(v, dest, icr & ICR_LOGICAL, wide)) {
             deliver(v, icr);
-            if (ICR_MODE(icr) == MODE_LOWEST)
+            if (lowest)
                 break;
         }
     }
@@ -335,40 +366,74 @@ static s_time_t period(struct vlapic *l)
 /* At least this, so that a guest cannot keep the timer's CPU busy with its own. */
 #define MIN_PERIOD MICROSECS(50)
 
+static uint32_t timer_mode(struct vlapic *l)
+{
+    return *reg(l, R_LVTT) & TIMER_MODE;
+}
+
 static void timer_fired(void *data)
 {
     struct vcpu *v = data;
     struct vlapic *l = lapic_of(v);
-    uint32_t lvt = READ_ONCE(*reg(l, R_LVTT));
+    s_time_t now = NOW();
+    uint32_t lvt;
+    bool due;
 
-    if ((lvt & TIMER_MODE) == TIMER_PERIODIC && period(l)) {
-        s_time_t step = max(period(l), MIN_PERIOD), now = NOW();
+    spin_lock(&l->lock);
+    lvt = *reg(l, R_LVTT);
+    due = l->counting && now >= l->due; /* or it has been set anew meanwhile */
+    if (due && timer_mode(l) == TIMER_PERIODIC) {
+        s_time_t step = max(period(l), MIN_PERIOD);
 
-        l->timer_began = max(l->timer_began + step, now - step);
-        timer_set(&l->timer, l->timer_began + step);
-    } else if ((lvt & TIMER_MODE) == TIMER_DEADLINE)
+        l->due = max(l->due + step, now);
+        timer_set(&l->timer, l->due);
+    } else if (due) {
+        l->counting = false;
         l->deadline = 0;
-    if (!(lvt & LVT_MASKED))
+    }
+    spin_unlock(&l->lock);
+    if (due && !(lvt & LVT_MASKED))
         vlapic_raise(v, lvt);
+}
+
+/* The functions below are called under the lock. */
+
+static void count_until(struct vlapic *l, s_time_t due)
+{
+    l->counting = true;
+    l->due = due;
+    timer_set_here(&l->timer, due);
 }
 
 static void start_count(struct vlapic *l)
 {
     timer_stop(&l->timer);
-    l->timer_began = NOW();
-    if (period(l) && (*reg(l, R_LVTT) & TIMER_MODE) != TIMER_DEADLINE)
-        timer_set_here(&l->timer, l->timer_began + period(l));
+    l->counting = false;
+    if (period(l) && timer_mode(l) != TIMER_DEADLINE)
+        count_until(l, NOW() + period(l));
 }
 
+/* Bus clocks that are left, divided as the register says. */
 static uint32_t count_now(struct vlapic *l)
 {
-    s_time_t passed = NOW() - l->timer_began, whole = period(l);
+    s_time_t left = l->due - NOW();
 
-    if (!whole || (*reg(l, R_LVTT) & TIMER_MODE) == TIMER_DEADLINE)
+    if (!l->counting || timer_mode(l) == TIMER_DEADLINE)
         return 0;
-    if ((*reg(l, R_LVTT) & TIMER_MODE) == TIMER_PERIODIC)
-        passed %= whole;
-    return passed >= whole ? 0 : (whole - passed) / (BUS_NS * divider(l));
+    return left <= 0 ? 1 : min((uint64_t)left / (BUS_NS * divider(l)), (uint64_t)UINT32_MAX);
+}
+
+#define FAR_OFF (INT64_MAX / 4) /* some years, which no sum overflows */
+
+/* How long the guest's TSC takes for so many ticks. */
+static s_time_t guest_ticks_to_ns(const struct vcpu *v, uint64_t ticks)
+{
+    const struct domain *d = v->domain;
+    uint64_t khz = d->arch.vtsc ? d->arch.tsc_khz : cpu_khz, ms = ticks / khz;
+
+    if (ms > FAR_OFF / 1000000)
+        return FAR_OFF;
+    return (s_time_t)(ms * 1000000 + ticks % khz * 1000000 / khz);
 }
 
 static void set_deadline(struct vcpu *v, uint64_t tsc)
@@ -376,12 +441,22 @@ static void set_deadline(struct vcpu *v, uint64_t tsc)
     struct vlapic *l = lapic_of(v);
     uint64_t now = arch_guest_tsc(v);
 
-    if ((*reg(l, R_LVTT) & TIMER_MODE) != TIMER_DEADLINE)
+    if (timer_mode(l) != TIMER_DEADLINE)
         return;
     timer_stop(&l->timer);
+    l->counting = false;
     l->deadline = tsc;
     if (tsc)
-        timer_set_here(&l->timer, NOW() + (tsc > now ? (s_time_t)tsc_to_ns(tsc - now) : 0));
+        count_until(l, NOW() + (tsc > now ? guest_ticks_to_ns(v, tsc - now) : 0));
+}
+
+static void set_divider(struct vlapic *l, uint32_t val)
+{
+    uint32_t left = count_now(l);
+
+    *reg(l, R_TIMER_DIVIDE) = val & 0xb;
+    if (l->counting && timer_mode(l) != TIMER_DEADLINE)
+        count_until(l, NOW() + (s_time_t)left * BUS_NS * divider(l));
 }
 
 void vlapic_restart(struct vcpu *v)
@@ -390,43 +465,107 @@ void vlapic_restart(struct vcpu *v)
 
     *reg(l, R_ID) = x2apic(l) ? vlapic_id(v) : vlapic_id(v) << 24;
     *reg(l, R_VERSION) = VERSION_MAXLVT;
-    if ((*reg(l, R_LVTT) & TIMER_MODE) == TIMER_DEADLINE)
+    spin_lock(&l->lock);
+    if (timer_mode(l) == TIMER_DEADLINE)
         set_deadline(v, l->deadline);
     else
         start_count(l);
+    spin_unlock(&l->lock);
 }
 
 /* --- registers --- */
 
-static void set_lvt(struct vlapic *l, unsigned off, uint32_t val)
+static bool is_lvt(unsigned off)
 {
-    uint32_t valid = off == R_LVTT ? 0x710ff : off == R_LVT_ERROR ? 0x110ff : 0x1f7ff;
+    return off >= R_LVTT && off <= R_LVT_ERROR;
+}
+
+/* Bits that the register has; what is written to others is lost or, in x2APIC mode, a fault. */
+static uint32_t lvt_bits(const struct vcpu *v, unsigned off)
+{
+    switch (off) {
+    case R_LVTT:
+        return 0x310ff | (has_feature(v, F1_C_DEADLINE) ? TIMER_DEADLINE : 0);
+    case R_LVT_ERROR:
+        return 0x110ff;
+    case R_LVT_THERMAL:
+    case R_LVT_PERF:
+        return 0x117ff;
+    default:
+        return 0x1f7ff;
+    }
+}
+
+/* Changing between one-shot and periodic leaves a count as it is; with deadlines there is none. */
+static void set_lvt(struct vcpu *v, unsigned off, uint32_t val)
+{
+    struct vlapic *l = lapic_of(v);
 
     if (!(*reg(l, R_SVR) & SVR_ENABLED))
         val |= LVT_MASKED;
-    if (off == R_LVTT && ((val ^ *reg(l, R_LVTT)) & TIMER_MODE)) {
-        timer_stop(&l->timer);
-        l->deadline = 0;
-        *reg(l, R_TIMER_INIT) = 0;
-    }
-    *reg(l, off) = val & valid;
+    if (val & TIMER_DEADLINE)
+        val &= ~TIMER_PERIODIC; /* the two together are reserved */
+    val &= lvt_bits(v, off) & ~LVT_PENDING;
+    spin_lock(&l->lock);
+    if (off == R_LVTT && ((val ^ *reg(l, off)) & TIMER_DEADLINE))
+        stop_timer(l);
+    WRITE_ONCE(*reg(l, off), val);
+    spin_unlock(&l->lock);
+}
+
+static void set_svr(struct vlapic *l, uint32_t val)
+{
+    *reg(l, R_SVR) = val & 0x1ff;
+    if (val & SVR_ENABLED)
+        return;
+    spin_lock(&l->lock);
+    for (unsigned off = R_LVTT; off <= R_LVT_ERROR; off += 16)
+        *reg(l, off) |= LVT_MASKED;
+    spin_unlock(&l->lock);
+}
+
+/* Registers that there are none of, as a page of them has gaps. */
+static bool exists(unsigned off)
+{
+    return off == R_ID || off == R_VERSION || (off >= R_TPR && off <= R_EOI) ||
+           (off >= R_LDR && off <= R_ESR) || off == R_ICR || off == R_ICR2 || is_lvt(off) ||
+           off == R_TIMER_INIT || off == R_TIMER_NOW || off == R_TIMER_DIVIDE;
 }
 
 uint32_t vlapic_read(struct vcpu *v, unsigned off)
 {
     struct vlapic *l = lapic_of(v);
+    uint32_t val;
 
+    off &= ~15u;
     switch (off) {
     case R_PPR:
         return ppr(l);
     case R_TIMER_NOW:
-        return count_now(l);
+        spin_lock(&l->lock);
+        val = count_now(l);
+        spin_unlock(&l->lock);
+        return val;
     case R_EOI:
-    case R_SELF_IPI:
         return 0;
     default:
-        return off < NR_APIC_REGS * 16 ? *reg(l, off & ~15u) : 0;
+        if (exists(off))
+            return READ_ONCE(*reg(l, off));
+        error(v, ESR_REGISTER);
+        return 0;
     }
+}
+
+static void write_timer(struct vlapic *l, unsigned off, uint32_t val)
+{
+    spin_lock(&l->lock);
+    if (off == R_TIMER_DIVIDE)
+        set_divider(l, val);
+    else if (timer_mode(l) != TIMER_DEADLINE) {
+        *reg(l, R_TIMER_INIT) = val;
+        start_count(l);
+    }
+    spin_unlock(&l->lock);
 }
 
 void vlapic_write(struct vcpu *v, unsigned off, uint32_t val)
@@ -449,7 +588,7 @@ void vlapic_write(struct vcpu *v, unsigned off, uint32_t val)
             *reg(l, R_DFR) = val | 0x0fffffff;
         break;
     case R_SVR:
-        *reg(l, R_SVR) = val & 0x1ff;
+        set_svr(l, val);
         break;
     case R_ESR:
         *reg(l, R_ESR) = __atomic_exchange_n(&l->errors, 0, __ATOMIC_RELAXED);
@@ -461,22 +600,15 @@ void vlapic_write(struct vcpu *v, unsigned off, uint32_t val)
     case R_ICR2:
         *reg(l, R_ICR2) = val;
         break;
-    case R_LVTT:
-    case R_LVT_THERMAL:
-    case R_LVT_PERF:
-    case R_LVT0:
-    case R_LVT1:
-    case R_LVT_ERROR:
-        set_lvt(l, off, val);
-        break;
     case R_TIMER_INIT:
-        *reg(l, R_TIMER_INIT) = val;
-        start_count(l);
-        break;
     case R_TIMER_DIVIDE:
-        *reg(l, R_TIMER_DIVIDE) = val & 0xb;
+        write_timer(l, off, val);
         break;
     default:
+        if (is_lvt(off))
+            set_lvt(v, off, val);
+        else if (!exists(off))
+            error(v, ESR_REGISTER);
         break;
     }
 }
@@ -503,6 +635,26 @@ static bool x2apic_writable(unsigned off)
            (off >= R_LVTT && off <= R_TIMER_INIT) || off == R_TIMER_DIVIDE || off == R_SELF_IPI;
 }
 
+/* ... and with which bits; EOI and ESR with none. */
+static uint32_t x2apic_bits(const struct vcpu *v, unsigned off)
+{
+    switch (off) {
+    case R_TPR:
+    case R_SELF_IPI:
+        return 0xff;
+    case R_SVR:
+        return 0x1ff;
+    case R_ICR:
+        return ICR_VALID;
+    case R_TIMER_INIT:
+        return ~0u;
+    case R_TIMER_DIVIDE:
+        return 0xb;
+    default:
+        return is_lvt(off) ? lvt_bits(v, off) : 0;
+    }
+}
+
 static bool set_base(struct vcpu *v, uint64_t val)
 {
     struct vlapic *l = lapic_of(v);
@@ -510,12 +662,16 @@ static bool set_base(struct vcpu *v, uint64_t val)
 
     if ((val ^ l->base) & ~on) /* it stays where it is */
         return false;
+    if ((val & APIC_BASE_X2APIC) && !has_feature(v, F1_C_X2APIC))
+        return false;
     if ((val & on) == APIC_BASE_X2APIC ||
         ((l->base & on) == on && (val & on) == APIC_BASE_ENABLE) ||
         (!(l->base & on) && (val & on) == on))
         return false;
-    if (!(val & APIC_BASE_ENABLE) && (l->base & APIC_BASE_ENABLE))
+    if (!(val & APIC_BASE_ENABLE) && (l->base & APIC_BASE_ENABLE)) {
         vlapic_reset(v, true);
+        hvm_raise_upcall(v); /* which was forgotten just now */
+    }
     l->base = val;
     if (x2apic(l)) {
         *reg(l, R_ID) = vlapic_id(v);
@@ -532,9 +688,10 @@ bool vlapic_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 
     if (msr == MSR_APIC_BASE)
         *val = l->base;
-    else if (msr == MSR_TSC_DEADLINE)
-        *val = l->deadline;
-    else if (!x2apic(l) || !x2apic_readable(off))
+    else if (msr == MSR_TSC_DEADLINE) {
+        *val = READ_ONCE(l->deadline);
+        return has_feature(v, F1_C_DEADLINE);
+    } else if (!x2apic(l) || !x2apic_readable(off))
         return false;
     else {
         *val = vlapic_read(v, off);
@@ -552,15 +709,18 @@ bool vlapic_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
     if (msr == MSR_APIC_BASE)
         return set_base(v, val);
     if (msr == MSR_TSC_DEADLINE) {
+        if (!has_feature(v, F1_C_DEADLINE))
+            return false;
+        spin_lock(&l->lock);
         set_deadline(v, val);
+        spin_unlock(&l->lock);
         return true;
     }
-    if (!x2apic(l) || !x2apic_writable(off) || (off != R_ICR && val >> 32))
-        return false;
-    if ((off == R_EOI || off == R_ESR) && val)
+    if (!x2apic(l) || !x2apic_writable(off) || (off != R_ICR && val >> 32) ||
+        ((uint32_t)val & ~x2apic_bits(v, off)))
         return false;
     if (off == R_SELF_IPI) {
-        vlapic_raise(v, val);
+        send(v, 1u << 18 | (uint32_t)val, 0);
         return true;
     }
     if (off == R_ICR)
@@ -571,6 +731,7 @@ bool vlapic_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
 
 void vlapic_create(struct vcpu *v)
 {
+    spin_lock_init(&lapic_of(v)->lock, LOCK_VLAPIC);
     timer_init(&lapic_of(v)->timer, timer_fired, v, 0);
     vlapic_reset(v, false);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The local APIC that a vcpu sees: see vlapic.c. */
 #pragma once
+#include "kernel/lock.h"
 #include "kernel/timer.h"
 #include "lib/types.h"
 
@@ -12,12 +13,17 @@ struct vcpu;
 #define APIC_REG(off) ((off) >> 4)
 #define NR_APIC_REGS  64
 
+#define LOCK_VLAPIC ((enum lock_level)(LOCK_TIMER - 1))
+
 struct vlapic {
     uint32_t reg[NR_APIC_REGS]; /* IRR is changed by anybody, atomically; the rest by its vcpu */
     uint32_t errors;            /* since ESR was written last; atomic */
     uint64_t base;              /* APIC_BASE */
+    uint32_t errors;            /* that ESR does not show yet; atomic */
+    spinlock_t lock;            /* LOCK_VLAPIC: the registers of the timer, and all that follows */
     uint64_t deadline;          /* TSC_DEADLINE */
-    s_time_t timer_began;       /* the current count was the initial one then */
+    bool counting;
+    s_time_t due; /* counting: when it comes to zero */
     struct timer timer;
 };
 
