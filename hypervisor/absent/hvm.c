@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* CONFIG_HVM is off: no domain has XEN_DOMCTL_CDF_hvm, so none comes to the functions below. */
+#include "arch/api/arch_domain.h"
 #include "arch/api/arch_host.h"
 #include "arch/api/arch_p2m.h"
 #include "domain/domain.h"
@@ -20,6 +21,18 @@ static int refuse_hvm(struct domain *d, const struct xen_domctl_createdomain *cf
 
 DEFINE_UNIT(no_hvm, .name = "no hvm", .level = UNIT_MEM, .domain_create = refuse_hvm);
 
+bool arch_hvm_may_call(unsigned long nr, unsigned long arg1)
+{
+    (void)nr, (void)arg1;
+    return false;
+}
+
+int arch_hvm_initialise(struct vcpu *v, uint64_t addr)
+{
+    (void)v, (void)addr;
+    return -EOPNOTSUPP;
+}
+
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
 {
     (void)d, (void)gfn;
@@ -32,10 +45,51 @@ int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
     return -EINVAL;
 }
 
+int p2m_place(struct domain *d, gfn_t gfn, struct page_info *pg, enum p2m_type type)
+{
+    (void)d, (void)gfn, (void)pg, (void)type;
+    return -EINVAL;
+}
+
+int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg)
+{
+    (void)d, (void)gfn, (void)pg;
+    return -ENOENT;
+}
+
 struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
 {
     (void)d, (void)gfn;
     return NULL;
+}
+
+bool p2m_drop(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+    return false;
+}
+
+int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)
+{
+    (void)d, (void)gfn, (void)order;
+    return -EINVAL;
+}
+
+int p2m_set_pod_target(struct domain *d, uint64_t pages)
+{
+    (void)d, (void)pages;
+    return 0;
+}
+
+void p2m_renew_claim(struct domain *d)
+{
+    (void)d;
+}
+
+uint64_t p2m_pod_entries(const struct domain *d)
+{
+    (void)d;
+    return 0;
 }
 
 uint64_t p2m_max_gfn(const struct domain *d)

@@ -101,7 +101,7 @@ struct vcpu {
 
     struct sched_vcpu *sched; /* sched/ */
     bool calls_32bit;         /* its hypercalls are 32-bit code's; d->is_hvm: the one under way */
-    bool in_multicall;        /* hypercall/: running an element of a multicall */
+    bool in_multicall;        /* hypercall/: running an element of a multicall; d->is_hvm: set */
     struct arch_vcpu arch;
 };
 

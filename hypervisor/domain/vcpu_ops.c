@@ -23,6 +23,8 @@ long vcpuop_initialise(struct call *c, struct noarg *arg)
     (void)arg;
     if (!v)
         return -ENOENT;
+    if (v->domain->is_hvm)
+        return arch_hvm_initialise(v, c->arg);
     /* Also looked at under the lock; this spares most mistakes the copy. */
     if (READ_ONCE(v->is_initialised))
         return -EEXIST;

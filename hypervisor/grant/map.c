@@ -11,6 +11,7 @@
  */
 #include "grant/private.h"
 #include "arch/api/arch_mm.h"
+#include "arch/api/arch_p2m.h"
 #include "hypercall/handlers.h"
 #include "kernel/percpu.h"
 
@@ -178,6 +179,30 @@ static void put_granted_page(struct page_info *pg, bool readonly)
         put_page_and_type(pg);
 }
 
+/* Where the mapper wants it: in page tables or, where those are its own, in physical memory. */
+static int map_page(struct domain *d, uint64_t host_addr, struct page_info *pg, uint32_t flags)
+{
+    bool readonly = flags & GNTMAP_readonly;
+
+    if (!d->is_hvm)
+        return mm_grant_map(host_addr, page_to_mfn(pg), flags);
+    if ((flags & (GNTMAP_contains_pte | GNTMAP_application_map)) ||
+        p2m_place(d, _gfn(host_addr >> PAGE_SHIFT), pg, readonly ? P2M_GRANT_RO : P2M_GRANT_RW))
+        return GNTST_general_error;
+    return GNTST_okay;
+}
+
+/* mfn: as its handle says. */
+static int unmap_page(struct domain *d, uint64_t host_addr, mfn_t mfn, uint64_t new_addr,
+                      uint32_t flags)
+{
+    if (!d->is_hvm)
+        return mm_grant_unmap(host_addr, mfn, new_addr, flags);
+    return new_addr || p2m_unmap_grant(d, _gfn(host_addr >> PAGE_SHIFT), mfn_to_page(mfn))
+               ? GNTST_general_error
+               : GNTST_okay;
+}
+
 static int map_grant(struct vcpu *v, struct domain *rd, struct gnttab_map_grant_ref *arg)
 {
     struct grant_table *t = v->domain->grant;
@@ -204,8 +229,7 @@ static int map_grant(struct vcpu *v, struct domain *rd, struct gnttab_map_grant_
     mfn = page_to_mfn(pg);
     rc = GNTST_okay;
     if (arg->flags & GNTMAP_host_map)
-        rc = v->domain->is_hvm ? GNTST_general_error /* needs a p2m to map into */
-                               : mm_grant_map(arg->host_addr, mfn, arg->flags);
+        rc = map_page(v->domain, arg->host_addr, pg, arg->flags);
     if (rc != GNTST_okay)
         goto put_granter;
 
@@ -300,7 +324,7 @@ static int unmap_grant(struct vcpu *v, uint32_t handle, uint64_t host_addr, uint
             rc = GNTST_general_error;
     }
     if (rc == GNTST_okay && host_addr && (flags & GNTMAP_host_map)) {
-        rc = mm_grant_unmap(host_addr, _mfn(map->mfn), new_addr, flags);
+        rc = unmap_page(v->domain, host_addr, _mfn(map->mfn), new_addr, flags);
         if (rc == GNTST_okay) {
             left &= ~(uint32_t)GNTMAP_host_map;
             this_cpu(unmapped).flush = true;

@@ -12,6 +12,7 @@
  * multicall entry) are changed so that it issues the call again, with the arguments that
  * hypercall_continue() left in this CPU's `pending`.
  */
+#include "arch/api/arch_domain.h"
 #include "domain/domain.h"
 #include "hypercall/compat.h"
 #include "hypercall/handlers.h"
@@ -498,23 +499,15 @@ static int put_result(uint64_t addr, const struct multicall_entry *e)
                          sizeof(e->result));
 }
 
-/*
- * multicall (xen.h, struct multicall_entry): the calls of a list, in order, each with a result of
- * its own.  An element that gives way is written back to the guest's list with its new arguments;
- * the list is then resumed at that element.  An iret ends the list: what comes after it would be
- * called in the name of whom it went to.
- */
-long do_multicall(unsigned long list, unsigned long count)
+/* The calls of a list, in order; choosy: not all may be called by whose list it is. */
+static __always_inline long call_list(struct vcpu *v, unsigned long list, unsigned long count,
+                                      bool choosy)
 {
     size_t size = guest_sizeof(struct multicall_entry);
-    struct vcpu *v = current;
     struct multicall_entry e;
     long ret = 0;
     unsigned long i;
 
-    if (v->in_multicall || count > UINT32_MAX)
-        return -EINVAL;
-    v->in_multicall = true;
     for (i = 0; i < count; i++) {
         uint64_t addr = guest_array_addr(list, i, size);
         bool again;
@@ -524,11 +517,14 @@ long do_multicall(unsigned long list, unsigned long count)
         ret = copy_struct_from_guest(&e, addr);
         if (ret)
             break;
-        if (e.op == __HYPERVISOR_iret) {
+        if (choosy && !arch_hvm_may_call(e.op, e.args[1])) {
+            e.result = e.op == __HYPERVISOR_multicall ? -EINVAL : -ENOSYS;
+            again = false;
+        } else if (e.op == __HYPERVISOR_iret) {
             v->in_multicall = false;
             return hypercall_call(e.op, e.args);
-        }
-        e.result = call_entry(&e, &again);
+        } else
+            e.result = call_entry(&e, &again);
         if (again) {
             e.result = 0;
             ret = copy_struct_to_guest(addr, &e);
@@ -538,11 +534,31 @@ long do_multicall(unsigned long list, unsigned long count)
         if (ret)
             break;
     }
-    v->in_multicall = false;
     if (!ret && i < count) {
         unsigned long again[2] = {guest_array_addr(list, i, size), count - i};
 
         return hypercall_continue(__HYPERVISOR_multicall, 2, again);
     }
+    return ret;
+}
+
+/*
+ * multicall (xen.h, struct multicall_entry): the calls of a list, in order, each with a result of
+ * its own.  An element that gives way is written back to the guest's list with its new arguments;
+ * the list is then resumed at that element.  An iret ends the list: what comes after it would be
+ * called in the name of whom it went to.
+ */
+long do_multicall(unsigned long list, unsigned long count)
+{
+    struct vcpu *v = current;
+    long ret;
+
+    if (unlikely(count > UINT32_MAX))
+        return -EINVAL;
+    if (unlikely(v->in_multicall)) /* d->is_hvm: always, and no list calls us */
+        return v->domain->is_hvm ? call_list(v, list, count, true) : -EINVAL;
+    v->in_multicall = true;
+    ret = call_list(v, list, count, false);
+    v->in_multicall = false;
     return ret;
 }

@@ -699,6 +699,27 @@ int domain_set_claim(struct domain *d, uint64_t pages)
     return ret;
 }
 
+bool domain_adjust_claim(struct domain *d, uint64_t pages, uint64_t most)
+{
+    struct domain_mem *m = &d->mem;
+    unsigned long flags;
+    uint64_t want;
+    bool ok = true;
+
+    spin_lock(&m->lock);
+    want = d->dying || pages <= m->tot_pages ? 0 : min(pages - m->tot_pages, most);
+    spin_lock_irqsave(&heap_lock, flags);
+    if (want > m->outstanding)
+        ok = claims_allow(NULL, want - m->outstanding);
+    if (ok) {
+        total_claims += want - m->outstanding;
+        m->outstanding = want;
+    }
+    spin_unlock_irqrestore(&heap_lock, flags);
+    spin_unlock(&m->lock);
+    return ok;
+}
+
 /* --- figures --- */
 
 uint64_t heap_free_pages(void)

@@ -203,7 +203,8 @@ static __always_inline bool __must_check get_page_more(struct page_info *pg)
  * The caller has a reference of its own, or knows otherwise that pg cannot change hands. */
 void put_page_alloc(struct page_info *pg);
 /* Gives fresh heap frames to d: owner, PAGE_ALLOCATED + 1 reference, list, tot_pages.
- * -E2BIG: over max_pages; -EINVAL: d is dying.  Then the frames are still the caller's. */
+ * -E2BIG: over max_pages, and not claimed; -EINVAL: d is dying.  Then the frames are still the
+ * caller's. */
 int assign_pages(struct domain *d, struct page_info *pg, unsigned order, unsigned memflags);
 /* heap_alloc + assign_pages; NULL: no memory, or over max_pages, or d is dying. */
 struct page_info *alloc_domain_pages(struct domain *d, unsigned order, unsigned memflags);
@@ -242,3 +243,6 @@ struct page_info *get_page_gfn(struct domain *d, gfn_t gfn);
 /* Claims (XENMEM_claim_pages): sets aside as many free pages as d lacks to have `pages`; 0 ends
  * the claim.  -EINVAL: has a claim, has the pages, or may not have so many; -ENOMEM. */
 int domain_set_claim(struct domain *d, uint64_t pages);
+/* Makes the claim as large as d lacks pages to have so many, and at most that large, whatever its
+ * limit is by now; false: there is not that much, and it is as it was. */
+bool domain_adjust_claim(struct domain *d, uint64_t pages, uint64_t most);

@@ -243,7 +243,7 @@ int assign_pages(struct domain *d, struct page_info *pg, unsigned order, unsigne
     spin_lock(&m->lock);
     if (d->dying)
         ret = -EINVAL;
-    else if (counted && m->tot_pages + counted > m->max_pages)
+    else if (counted && m->tot_pages + counted > m->max_pages && m->outstanding < counted)
         ret = -E2BIG;
     if (ret)
         goto unlock;
@@ -269,7 +269,8 @@ struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsign
 
     /* Before anything is scrubbed for it; assign_pages() decides. */
     if (d->dying || (!(memflags & MEMF_NO_REFCOUNT) &&
-                     READ_ONCE(d->mem.tot_pages) + nr > READ_ONCE(d->mem.max_pages)))
+                     READ_ONCE(d->mem.tot_pages) + nr > READ_ONCE(d->mem.max_pages) &&
+                     READ_ONCE(d->mem.outstanding) < nr))
         return NULL;
     pg = heap_alloc_for(d, order, domain_memflags(d, memflags));
     if (!pg)

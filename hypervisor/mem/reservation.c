@@ -149,8 +149,11 @@ static bool populate_gfns(struct domain *d, const struct xen_memory_reservation 
     struct page_info *pg;
     xen_pfn_t gfn;
 
-    if ((r->mem_flags & XENMEMF_populate_on_demand) || r->extent_order > MAX_EXTENT_ORDER ||
-        copy_elem_from_guest(&gfn, r->extent_start, i))
+    if (copy_elem_from_guest(&gfn, r->extent_start, i))
+        return false;
+    if ((r->mem_flags & XENMEMF_populate_on_demand) && d != current->domain)
+        return !p2m_populate_later(d, _gfn(gfn), r->extent_order);
+    if (r->extent_order > MAX_EXTENT_ORDER)
         return false;
     pg = alloc_domain_pages(d, r->extent_order, memflags);
     if (!pg)
@@ -171,14 +174,9 @@ static bool decrease_gfns(struct domain *d, const struct xen_memory_reservation 
     if (copy_elem_from_guest(&gfn, r->extent_start, i >> pieces(r)))
         return false;
     gfn += (i & ((1ULL << pieces(r)) - 1)) << (r->extent_order - pieces(r));
-    for (uint64_t n = 0; n < 1ULL << (r->extent_order - pieces(r)); n++) {
-        struct page_info *pg = p2m_unmap(d, _gfn(gfn + n));
-
-        if (!pg)
+    for (uint64_t n = 0; n < 1ULL << (r->extent_order - pieces(r)); n++)
+        if (!p2m_drop(d, _gfn(gfn + n)))
             return false;
-        put_page_alloc(pg);
-        put_page(pg);
-    }
     return true;
 }
 
@@ -248,22 +246,34 @@ long memory_maximum_ram_page(struct call *c, struct noarg *arg)
 
 long memory_claim_pages(struct call *c, struct xen_memory_reservation *r)
 {
+    long ret;
+
     if (handle_addr(r->extent_start) || r->extent_order || r->mem_flags)
         return -EINVAL;
-    return domain_set_claim(c->d, r->nr_extents);
+    ret = domain_set_claim(c->d, r->nr_extents);
+    if (!ret && c->d->is_hvm)
+        p2m_renew_claim(c->d);
+    return ret;
 }
 
-/* No domain is populated on demand, so any target is met; the figures are the domain's own. */
+/* What waits for pages that are set aside counts as if it had them. */
 static long pod_figures(struct domain *d, struct xen_pod_target *t)
 {
-    t->tot_pages = READ_ONCE(d->mem.tot_pages);
-    t->pod_cache_pages = t->pod_entries = 0;
+    t->pod_entries = d->is_hvm ? p2m_pod_entries(d) : 0;
+    t->pod_cache_pages = t->pod_entries ? READ_ONCE(d->mem.outstanding) : 0;
+    t->tot_pages = READ_ONCE(d->mem.tot_pages) + t->pod_cache_pages;
     return 0;
 }
 
 long memory_set_pod_target(struct call *c, struct xen_pod_target *t)
 {
-    return t->target_pages > READ_ONCE(c->d->mem.max_pages) ? -EINVAL : pod_figures(c->d, t);
+    long ret = 0;
+
+    if (t->target_pages > READ_ONCE(c->d->mem.max_pages))
+        return -EINVAL;
+    if (c->d->is_hvm)
+        ret = p2m_set_pod_target(c->d, t->target_pages);
+    return ret ?: pod_figures(c->d, t);
 }
 
 long memory_get_pod_target(struct call *c, struct xen_pod_target *t)

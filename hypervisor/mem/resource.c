@@ -72,17 +72,6 @@ long memory_acquire_resource(struct call *c, struct xen_mem_acquire_resource *r)
     return 0;
 }
 
-/* Takes the page at gfn away, if there is one: back to the heap, unless it is the hypervisor's. */
-static void vacate(struct domain *d, gfn_t gfn)
-{
-    struct page_info *pg = p2m_unmap(d, gfn);
-
-    if (!pg)
-        return;
-    put_page_alloc(pg);
-    put_page(pg);
-}
-
 /* What a guest may have put into its address space, with a reference; NULL: there is no such. */
 static struct page_info *space_page(struct domain *d, unsigned space, uint64_t idx, int *err)
 {
@@ -127,8 +116,7 @@ long memory_add_to_physmap(struct call *c, struct xen_add_to_physmap *arg)
     pg = space_page(c->d, arg->space, arg->idx, &err);
     if (!pg)
         return err;
-    vacate(c->d, _gfn(arg->gpfn));
-    err = p2m_map(c->d, _gfn(arg->gpfn), pg, 0);
+    err = p2m_place(c->d, _gfn(arg->gpfn), pg, P2M_RAM);
     if (err && arg->space == XENMAPSPACE_gmfn && p2m_map(c->d, _gfn(arg->idx), pg, 0))
         put_page_alloc(pg); /* nor where it was: then it is not the guest's any more */
     put_page(pg);

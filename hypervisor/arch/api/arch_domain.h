@@ -26,6 +26,10 @@ void arch_vcpu_kick(struct vcpu *v);
 bool arch_vcpu_interruptible(const struct vcpu *v);
 /* VCPUOP_send_nmi: v takes an NMI as soon as it can (its handler is registered by nmi_op). */
 void arch_vcpu_send_nmi(struct vcpu *v);
+/* d->is_hvm: may its kernels make hypercall nr, with this second argument?  (multicall aside.) */
+bool arch_hvm_may_call(unsigned long nr, unsigned long arg1);
+/* d->is_hvm: VCPUOP_initialise with the vcpu_hvm_context at addr: -errno. */
+int arch_hvm_initialise(struct vcpu *v, uint64_t addr);
 /* Registers (and stack) of v on the console. */
 void arch_dump_vcpu(struct vcpu *v);
 /* VCPUOP_initialise, XEN_DOMCTL_setvcpucontext: ctx is a vcpu_guest_context in hypervisor memory

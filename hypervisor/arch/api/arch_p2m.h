@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The physical address space of domains that have one of their own (d->is_hvm): which page of the
- * host is behind a guest frame number.  Each mapped frame holds a reference of its page and one of
- * the writable type.  Callers hold a reference of d, and no lock of LOCK_P2M's level or above;
- * interrupts are on (CPUs may have to be flushed).
+ * host is behind a guest frame number.  Callers hold a reference of d, and no lock of LOCK_P2M's
+ * level or above; interrupts are on (CPUs may have to be flushed).
  */
 #pragma once
 #include "lib/types.h"
@@ -11,13 +10,41 @@
 struct domain;
 struct page_info;
 
-/* The page behind gfn, with a reference, or NULL. */
+enum p2m_type {
+    P2M_RAM,      /* a page of the domain's: with a reference, and one of the writable type */
+    P2M_GRANT_RW, /* granted to it: the references are those of the handle */
+    P2M_GRANT_RO,
+    P2M_ON_DEMAND, /* no page yet: one comes when it is looked for */
+};
+
+/* The page of d's own behind gfn, with a reference, or NULL. */
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn);
 /* Maps 2^order frames of d, of which nothing was mapped.  -EEXIST: something was; -EINVAL: no such
  * frame number; -ENOMEM; -EBUSY: a page cannot be written to.  Then nothing is mapped. */
 int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order);
-/* Unmaps gfn; the page with a reference (the caller's from now on), or NULL: nothing was there. */
+/*
+ * Puts pg at gfn.  RAM that was there is d's no longer: back to the heap, unless others hold it.
+ * -EBUSY: a grant is there, which goes by its handle alone; or pg cannot be written to (RAM).
+ * -EINVAL: no such frame number, or d is dying; -ENOMEM.
+ */
+int p2m_place(struct domain *d, gfn_t gfn, struct page_info *pg, enum p2m_type type);
+/* Unmaps RAM at gfn; the page with a reference (the caller's from now on), or NULL: there is none.
+ */
 struct page_info *p2m_unmap(struct domain *d, gfn_t gfn);
+/* Unmaps the grant of pg at gfn; -ENOENT: it is not there.  The caller lets go of the page after a
+ * flush of d->dirty_cpus. */
+int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg);
+/* d gives up gfn: its page of RAM goes back to the heap, unless others hold it.  false: none. */
+bool p2m_drop(struct domain *d, gfn_t gfn);
+/*
+ * Frames that get their pages on demand.  p2m_populate_later(): 2^order of them, as p2m_map().
+ * p2m_set_pod_target(): sets so much memory aside as d, once it has its pages, may have in all;
+ * -ENOMEM.  p2m_renew_claim(): again, after its claim or its frames have changed.
+ */
+int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order);
+int p2m_set_pod_target(struct domain *d, uint64_t pages);
+void p2m_renew_claim(struct domain *d);
+uint64_t p2m_pod_entries(const struct domain *d);
 /* The highest frame number that was ever mapped. */
 uint64_t p2m_max_gfn(const struct domain *d);
 /* Somebody has just written to gfn by another mapping than the guest's own: live migration wants to

@@ -312,6 +312,18 @@ WEAK bool arch_vcpu_interruptible(const struct vcpu *v)
     return true;
 }
 
+WEAK bool arch_hvm_may_call(unsigned long nr, unsigned long arg1)
+{
+    (void)nr, (void)arg1;
+    return true;
+}
+
+WEAK int arch_hvm_initialise(struct vcpu *v, uint64_t addr)
+{
+    (void)v, (void)addr;
+    return -EOPNOTSUPP;
+}
+
 WEAK struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
 {
     (void)d, (void)gfn;
@@ -324,6 +336,18 @@ WEAK int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned ord
     return -EINVAL;
 }
 
+WEAK int p2m_place(struct domain *d, gfn_t gfn, struct page_info *pg, enum p2m_type type)
+{
+    (void)d, (void)gfn, (void)pg, (void)type;
+    return -EINVAL;
+}
+
+WEAK int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg)
+{
+    (void)d, (void)gfn, (void)pg;
+    return -ENOENT;
+}
+
 WEAK struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
 {
     (void)d, (void)gfn;
@@ -333,6 +357,35 @@ WEAK struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
 WEAK void p2m_mark_dirty(struct domain *d, gfn_t gfn)
 {
     (void)d, (void)gfn;
+}
+
+WEAK bool p2m_drop(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+    return false;
+}
+
+WEAK int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)
+{
+    (void)d, (void)gfn, (void)order;
+    return -EINVAL;
+}
+
+WEAK int p2m_set_pod_target(struct domain *d, uint64_t pages)
+{
+    (void)d, (void)pages;
+    return 0;
+}
+
+WEAK void p2m_renew_claim(struct domain *d)
+{
+    (void)d;
+}
+
+WEAK uint64_t p2m_pod_entries(const struct domain *d)
+{
+    (void)d;
+    return 0;
 }
 
 WEAK uint64_t p2m_max_gfn(const struct domain *d)

@@ -2,7 +2,7 @@
 /*
  * A guest's memory by its linear addresses: a walk of its own page tables, in any of the CPU's
  * modes, and from the guest physical address to the page by the p2m.  What is not there, or is no
- * RAM of the guest's, is not copied.
+ * RAM of the guest's nor granted to it, is not copied.
  *
  * Rights are the CPU's, of the access as the caller names it (PFEC_WRITE, _USER, _FETCH), but for
  * SMAP and protection keys.  Accessed and dirty bits are set as the CPU would.
@@ -130,10 +130,11 @@ static size_t copy_linear(struct vcpu *v, void *dst, const void *src, uint64_t a
         struct page_info *pg;
         uint32_t error;
         uint64_t gpa;
+        bool typed;
 
         if (hvm_translate(v, addr, access, &gpa, &error))
             break;
-        pg = p2m_get_page(v->domain, _gfn(gpa >> PAGE_SHIFT));
+        pg = p2m_hold(v->domain, _gfn(gpa >> PAGE_SHIFT), src, &typed);
         if (!pg)
             break;
         if (src) {
@@ -144,7 +145,7 @@ static size_t copy_linear(struct vcpu *v, void *dst, const void *src, uint64_t a
             memcpy(dst, (char *)page_to_virt(pg) + off, n);
             dst = (char *)dst + n;
         }
-        put_page(pg);
+        p2m_put_held(pg, typed);
         addr += n;
         len -= n;
     }

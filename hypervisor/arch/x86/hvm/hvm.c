@@ -174,7 +174,7 @@ void hvm_hlt(struct vcpu *v, struct cpu_user_regs *regs)
 }
 
 /* The rest are for guests whose page tables and traps the hypervisor keeps. */
-static bool may_call(uint64_t nr, uint64_t arg1)
+bool arch_hvm_may_call(unsigned long nr, unsigned long arg1)
 {
     switch (nr) {
     case __HYPERVISOR_memory_op:
@@ -201,6 +201,8 @@ void hvm_hypercall(struct cpu_user_regs *regs, unsigned len)
 {
     struct vcpu *v = current;
     bool narrow = !hvm_long_mode(v);
+    uint64_t nr = narrow ? (uint32_t)regs->rax : regs->rax;
+    uint64_t arg1 = narrow ? (uint32_t)regs->rcx : regs->rsi;
 
     if (hvm_vendor->get_cpl(v)) {
         regs->rax = -EPERM;
@@ -208,8 +210,7 @@ void hvm_hypercall(struct cpu_user_regs *regs, unsigned len)
         return;
     }
     if (!(hvm_vendor->get_cr(v, 0) & CR0_PE) ||
-        !(narrow ? may_call((uint32_t)regs->rax, (uint32_t)regs->rcx)
-                 : may_call(regs->rax, regs->rsi))) {
+        (nr != __HYPERVISOR_multicall && !arch_hvm_may_call(nr, arg1))) {
         regs->rax = narrow ? (uint32_t)-ENOSYS : (uint64_t)-ENOSYS;
         regs->rip += len;
         return;
@@ -340,38 +341,6 @@ const struct guest_kind hvm_kind = {.save = save,
                                     .set_context = hvm_set_context,
                                     .dump = dump};
 
-/* --- state after reset, or at a start-up interrupt --- */
-
-void hvm_reset_state(struct vcpu *v, uint8_t start_page)
-{
-    struct emul_segment data = {.limit = 0xffff, .attr = EMUL_SEG_P | EMUL_SEG_S | 3};
-    struct emul_segment code = data, ldtr = {.limit = 0xffff, .attr = EMUL_SEG_P | 2};
-    struct emul_segment tr = {.limit = 0xffff, .attr = EMUL_SEG_P | 0xb}, table = {.limit = 0xffff};
-
-    code.attr |= EMUL_SEG_CODE;
-    code.sel = start_page << 8;
-    code.base = (uint64_t)start_page << 12;
-    memset(&v->arch.regs, 0, sizeof(v->arch.regs));
-    v->arch.regs.rflags = EFLAGS_MBS;
-    for (unsigned s = EMUL_SEG_ES; s <= EMUL_SEG_GS; s++)
-        hvm_vendor->set_segment(v, s, s == EMUL_SEG_CS ? &code : &data);
-    hvm_vendor->set_segment(v, HVM_SEG_TR, &tr);
-    hvm_vendor->set_segment(v, HVM_SEG_LDTR, &ldtr);
-    hvm_vendor->set_segment(v, HVM_SEG_GDTR, &table);
-    hvm_vendor->set_segment(v, HVM_SEG_IDTR, &table);
-    hvm_vendor->set_msr(v, MSR_EFER, 0);
-    hvm_vendor->set_cr(v, 0, CR0_ET);
-    hvm_vendor->set_cr(v, 2, 0);
-    hvm_vendor->set_cr(v, 3, 0);
-    hvm_vendor->set_cr(v, 4, 0);
-    hvm_vendor->set_dr(v, 6, 0xffff0ff0);
-    hvm_vendor->set_dr(v, 7, 0x400);
-    memset(v->arch.hvm->dr, 0, sizeof(v->arch.hvm->dr));
-    v->arch.hvm->event.valid = false;
-    v->arch.hvm->nmi_pending = v->arch.hvm->nmi_masked = false;
-    v->arch.hvm->cpuid_faults = false;
-}
-
 bool arch_has_hvm(void)
 {
     return hvm_vendor;
@@ -432,6 +401,7 @@ static int hvm_vcpu_create(struct vcpu *v)
     if (!v->arch.hvm)
         return -ENOMEM;
     v->arch.hvm->asid_cpu = NR_CPUS;
+    v->in_multicall = true; /* its lists are looked through, see do_multicall() */
     vlapic_create(v);
     rc = fpu_create(v);
     if (!rc)

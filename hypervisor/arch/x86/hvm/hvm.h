@@ -118,8 +118,12 @@ void hvm_hypercall_page(void *page);
 void hvm_latch_width(struct vcpu *v);
 /* On the way into the guest, interrupts off: what is pending is put where the CPU delivers it. */
 void hvm_deliver(struct vcpu *v);
+
+/* --- start.c --- */
 /* Real-mode start at a page below 1 MB (start-up interrupt), or as after reset. */
 void hvm_reset_state(struct vcpu *v, uint8_t start_page);
+/* Can these be together? */
+bool hvm_modes_ok(const struct domain *d, uint64_t cr0, uint64_t cr4, uint64_t efer);
 
 /* --- records.c: struct guest_kind's --- */
 void hvm_get_context(const struct vcpu *v, struct vcpu_guest_context *ctx);

@@ -43,11 +43,12 @@ static int fetch(struct emul_ctxt *ctxt, uint64_t addr, void *buf, unsigned byte
 static bool is_ram(uint64_t gpa)
 {
     struct page_info *pg = NULL;
+    bool typed;
 
     if (!vlapic_has_page(current, gpa))
-        pg = p2m_get_page(current->domain, _gfn(gpa >> PAGE_SHIFT));
+        pg = p2m_hold(current->domain, _gfn(gpa >> PAGE_SHIFT), true, &typed);
     if (pg)
-        put_page(pg);
+        p2m_put_held(pg, typed);
     return pg;
 }
 
@@ -328,12 +329,21 @@ unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs)
 
 void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, bool write)
 {
-    struct page_info *pg;
+    gfn_t gfn = _gfn(gpa >> PAGE_SHIFT);
+    struct page_info *pg = NULL;
+    bool typed;
 
-    /* Another vcpu may have mapped it meanwhile: everything that is mapped may be touched. */
-    if (!vlapic_has_page(v, gpa) && (pg = p2m_get_page(v->domain, _gfn(gpa >> PAGE_SHIFT)))) {
-        put_page(pg);
-        return;
+    if (!vlapic_has_page(v, gpa)) {
+        pg = p2m_hold(v->domain, gfn, write, &typed);
+        if (pg) { /* another vcpu has mapped it meanwhile */
+            p2m_put_held(pg, typed);
+            return;
+        }
+        if (write && (pg = p2m_hold(v->domain, gfn, false, &typed))) {
+            p2m_put_held(pg, typed);
+            hvm_inject(v, VEC_GP, 0); /* granted for reading only */
+            return;
+        }
     }
     if (!hvm_emulate(v, regs)) {
         /* Maybe a user program's doing, who should not be able to end the guest. */

@@ -4,7 +4,15 @@
  *
  * A tree of tables in the CPU's own format, four levels, with leaves of 4 KB, 2 MB and 1 GB.  A
  * leaf holds for each of its frames a reference of the page and one of the writable type; so no
- * frame is freed or becomes a page table of a PV guest while a guest can reach it.
+ * frame is freed or becomes a page table of a PV guest while a guest can reach it.  A leaf's type
+ * (enum p2m_type) is in bits that the CPU leaves alone; what is not RAM is in leaves of 4 KB.  A
+ * grant's leaf has no references of its own: those of its handle last longer, since it goes by the
+ * handle's being unmapped and in no other way.
+ *
+ * Frames may get their pages on demand (XENMEMF_populate_on_demand: a guest that is to have less
+ * memory than its memory map says, until its balloon driver runs).  Such an entry is not present,
+ * but has that type, at any level; who looks for the page, or touches it, makes fill() give it one.
+ * Memory for them is set aside as the domain's claim.
  *
  * Writers hold the lock.  Readers do not: they see an entry as it was a moment ago, and take a
  * reference of the page, which fails if it has been freed or has changed hands meanwhile.  A table
@@ -49,6 +57,21 @@ static uint64_t *table_of(uint64_t e)
     return mfn_to_virt(pte_mfn(e));
 }
 
+#define LEAF_TYPE_SHIFT 52
+#define LEAF_TYPE_MASK  (7ULL << LEAF_TYPE_SHIFT)
+
+static enum p2m_type type_of(uint64_t e)
+{
+    return (e & LEAF_TYPE_MASK) >> LEAF_TYPE_SHIFT;
+}
+
+static uint64_t small_leaf(const struct page_info *pg, enum p2m_type type)
+{
+    uint64_t flags = hvm_vendor->p2m.ram | (uint64_t)type << LEAF_TYPE_SHIFT;
+
+    return make_pte(page_to_mfn(pg), type == P2M_GRANT_RO ? flags & ~PTE_RW : flags);
+}
+
 static bool gfn_ok(uint64_t gfn, unsigned order)
 {
     unsigned bits = min(host_cpu.phys_bits, 48u) - PAGE_SHIFT;
@@ -83,6 +106,13 @@ static uint64_t lookup(const struct p2m *p, uint64_t gfn, unsigned *level)
     return e;
 }
 
+static bool on_demand(uint64_t e)
+{
+    return type_of(e) == P2M_ON_DEMAND;
+}
+
+static bool fill(struct domain *d, uint64_t gfn, unsigned level);
+
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
 {
     struct page_info *pg;
@@ -92,11 +122,48 @@ struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
     if (!gfn_ok(gfn_x(gfn), 0))
         return NULL;
     e = lookup(p2m_of(d), gfn_x(gfn), &level);
-    if (!(e & PTE_PRESENT))
+    if (unlikely(on_demand(e)) && fill(d, gfn_x(gfn), level))
+        e = lookup(p2m_of(d), gfn_x(gfn), &level);
+    if (!(e & PTE_PRESENT) || type_of(e) != P2M_RAM)
         return NULL;
     offset = gfn_x(gfn) & ((1ULL << (9 * (level - 1))) - 1);
     pg = mfn_to_page(mfn_add(pte_mfn(e), offset));
     return get_page(pg, d) ? pg : NULL;
+}
+
+struct page_info *p2m_hold(struct domain *d, gfn_t gfn, bool write, bool *typed)
+{
+    struct p2m *p = p2m_of(d);
+    struct page_info *pg = p2m_get_page(d, gfn);
+    unsigned level;
+    uint64_t e;
+
+    *typed = false;
+    if (likely(pg) || !gfn_ok(gfn_x(gfn), 0))
+        return pg;
+    /* Not its own: while the leaf is there, and the lock holds it, somebody has references. */
+    spin_lock(&p->lock);
+    e = lookup(p, gfn_x(gfn), &level);
+    if ((e & PTE_PRESENT) && type_of(e) != P2M_RAM && !(write && !(e & PTE_RW))) {
+        pg = mfn_to_page(pte_mfn(e));
+        if (!get_page_more(pg))
+            pg = NULL;
+        else if (write && get_page_type(pg, PGT_writable)) {
+            put_page(pg);
+            pg = NULL;
+        }
+        *typed = pg && write;
+    }
+    spin_unlock(&p->lock);
+    return pg;
+}
+
+void p2m_put_held(struct page_info *pg, bool typed)
+{
+    if (unlikely(typed))
+        put_page_and_type(pg);
+    else
+        put_page(pg);
 }
 
 /* --- changing it; under the lock --- */
@@ -115,11 +182,11 @@ static uint64_t table_entry(const uint64_t *table)
     return make_pte(virt_to_mfn(table), hvm_vendor->p2m.table);
 }
 
-/* A large leaf becomes a table of smaller ones. */
+/* A large leaf becomes a table of smaller ones; so does what has none yet, but will. */
 static int split(struct p2m *p, uint64_t *e, unsigned level)
 {
     uint64_t *table = new_table(p), old = *e;
-    uint64_t step = PAGE_SIZE << (9 * (level - 2));
+    uint64_t step = old & PTE_PRESENT ? PAGE_SIZE << (9 * (level - 2)) : 0;
 
     if (!table)
         return -ENOMEM;
@@ -189,14 +256,7 @@ static uint64_t *entry_for(struct p2m *p, uint64_t gfn, unsigned level)
     for (unsigned l = P2M_LEVELS; l > level; l--) {
         uint64_t *e = &table[gfn_index(gfn, l)];
 
-        if (!(*e & PTE_PRESENT)) {
-            uint64_t *below = new_table(p);
-
-            if (!below)
-                return NULL;
-            smp_wmb();
-            WRITE_ONCE(*e, table_entry(below));
-        } else if (is_leaf(*e, l) && split(p, e, l))
+        if ((!(*e & PTE_PRESENT) || is_leaf(*e, l)) && split(p, e, l))
             return NULL;
         table = table_of(*e);
     }
@@ -229,6 +289,7 @@ static int map_leaf(struct p2m *p, uint64_t gfn, mfn_t mfn, unsigned order)
         return -ENOMEM;
     if (*e & PTE_PRESENT)
         return -EEXIST;
+    p->on_demand -= on_demand(*e) ? 1ULL << order : 0;
     WRITE_ONCE(*e, make_pte(mfn, hvm_vendor->p2m.ram | (level > 1 ? PTE_PSE : 0)));
     return 0;
 }
@@ -247,12 +308,17 @@ void p2m_flush(struct domain *d)
     flush_tlb_mask(&d->dirty_cpus);
 }
 
+/* The largest leaf that fits. */
+static unsigned leaf_order(unsigned order)
+{
+    return order >= 18 ? 18 : order >= 9 ? 9 : 0;
+}
+
 int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
 {
     struct p2m *p = p2m_of(d);
     uint64_t mfn = mfn_x(page_to_mfn(pg)), nr = 1ULL << order, i, done = 0;
-    /* The largest leaf that fits. */
-    unsigned leaf = order >= 18 ? 18 : order >= 9 ? 9 : 0;
+    unsigned leaf = leaf_order(order);
     int rc;
 
     if (!gfn_ok(gfn_x(gfn), order))
@@ -283,6 +349,69 @@ int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
         p2m_flush(d);
     if (rc)
         put_frames(pg, nr);
+    p2m_renew_claim(d); /* of which the page has taken a part, whether it was for it or not */
+    return rc;
+}
+
+/* The domain has no use for a page of RAM any more: what its leaf held goes, and more. */
+static void give_up(struct page_info *pg)
+{
+    put_page_type(pg);
+    put_page_alloc(pg);
+    put_page(pg);
+}
+
+int p2m_place(struct domain *d, gfn_t gfn, struct page_info *pg, enum p2m_type type)
+{
+    struct p2m *p = p2m_of(d);
+    uint64_t *e = NULL, old = 0;
+    int rc = 0;
+
+    if (!gfn_ok(gfn_x(gfn), 0))
+        return -EINVAL;
+    if (type == P2M_RAM && !get_page_and_type(pg, d, PGT_writable))
+        return -EBUSY;
+    spin_lock(&p->lock);
+    if (d->dying)
+        rc = -EINVAL;
+    else {
+        e = entry_for(p, gfn_x(gfn), 1);
+        old = e ? *e : 0;
+        rc = !e ? -ENOMEM : (old & PTE_PRESENT) && type_of(old) != P2M_RAM ? -EBUSY : 0;
+    }
+    if (!rc) {
+        p->on_demand -= on_demand(old);
+        WRITE_ONCE(*e, small_leaf(pg, type));
+        p->max_gfn = max(p->max_gfn, gfn_x(gfn));
+    }
+    spin_unlock(&p->lock);
+    if (rc && type == P2M_RAM)
+        put_page_and_type(pg);
+    else if (!rc && (old & PTE_PRESENT)) {
+        p2m_flush(d);
+        give_up(mfn_to_page(pte_mfn(old)));
+    }
+    p2m_renew_claim(d);
+    return rc;
+}
+
+int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg)
+{
+    struct p2m *p = p2m_of(d);
+    int rc = -ENOENT;
+    unsigned level;
+    uint64_t e;
+
+    if (!gfn_ok(gfn_x(gfn), 0))
+        return -ENOENT;
+    spin_lock(&p->lock);
+    e = lookup(p, gfn_x(gfn), &level);
+    if ((e & PTE_PRESENT) && type_of(e) != P2M_RAM && mfn_x(pte_mfn(e)) == mfn_x(page_to_mfn(pg))) {
+        WRITE_ONCE(*entry_for(p, gfn_x(gfn), 1), 0);
+        __atomic_add_fetch(&p->generation, 1, __ATOMIC_SEQ_CST);
+        rc = 0;
+    }
+    spin_unlock(&p->lock);
     return rc;
 }
 
@@ -291,13 +420,17 @@ struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
     struct p2m *p = p2m_of(d);
     struct page_info *pg = NULL;
     unsigned level;
-    uint64_t *e;
+    uint64_t *e, old;
 
-    if (!gfn_ok(gfn_x(gfn), 0))
+    pg = p2m_get_page(d, gfn); /* on demand */
+    if (!pg)
         return NULL;
+    put_page(pg);
+    pg = NULL;
     spin_lock(&p->lock);
+    old = lookup(p, gfn_x(gfn), &level);
     /* Not present: nothing is to be made present for it. */
-    if (lookup(p, gfn_x(gfn), &level) & PTE_PRESENT) {
+    if ((old & PTE_PRESENT) && type_of(old) == P2M_RAM) {
         e = entry_for(p, gfn_x(gfn), 1);
         if (e) {
             pg = mfn_to_page(pte_mfn(*e));
@@ -310,6 +443,124 @@ struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
     p2m_flush(d);
     put_page_type(pg);
     return pg;
+}
+
+bool p2m_drop(struct domain *d, gfn_t gfn)
+{
+    struct p2m *p = p2m_of(d);
+    uint64_t *e = NULL, old;
+    unsigned level;
+
+    if (!gfn_ok(gfn_x(gfn), 0))
+        return false;
+    spin_lock(&p->lock);
+    old = lookup(p, gfn_x(gfn), &level);
+    if (on_demand(old) || ((old & PTE_PRESENT) && type_of(old) == P2M_RAM))
+        e = entry_for(p, gfn_x(gfn), 1);
+    if (e) {
+        old = *e;
+        p->on_demand -= on_demand(old);
+        WRITE_ONCE(*e, 0);
+    }
+    spin_unlock(&p->lock);
+    if (e && (old & PTE_PRESENT)) {
+        p2m_flush(d);
+        give_up(mfn_to_page(pte_mfn(old)));
+    }
+    p2m_renew_claim(d);
+    return e;
+}
+
+/* --- pages on demand --- */
+
+/*
+ * A page for gfn, whose entry at that level waits for it; false: there is no memory, and the domain
+ * ends.  2 MB at once while half of what was set aside is left.
+ */
+static bool fill(struct domain *d, uint64_t gfn, unsigned level)
+{
+    struct p2m *p = p2m_of(d);
+    struct page_info *pg = NULL;
+    unsigned order = 9;
+
+    if (level > 1 && READ_ONCE(d->mem.tot_pages) + (1u << order) <= READ_ONCE(p->pod_target) / 2)
+        pg = alloc_domain_pages(d, order, 0);
+    if (!pg) {
+        order = 0;
+        pg = alloc_domain_pages(d, order, 0);
+    }
+    if (!pg) {
+        domain_crash(d, "no page for frame %#lx, which is populated on demand", (unsigned long)gfn);
+        return false;
+    }
+    if (p2m_map(d, _gfn(gfn >> order << order), pg, order)) { /* somebody was faster */
+        for (uint64_t i = 0; i < 1ULL << order; i++)
+            put_page_alloc(pg + i);
+        p2m_renew_claim(d);
+    }
+    return true;
+}
+
+int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)
+{
+    struct p2m *p = p2m_of(d);
+    unsigned leaf = leaf_order(order);
+    uint64_t nr = 1ULL << order;
+    int rc = 0;
+
+    if (!gfn_ok(gfn_x(gfn), order))
+        return -EINVAL;
+    spin_lock(&p->lock);
+    if (d->dying)
+        rc = -EINVAL;
+    for (uint64_t i = 0; !rc && i < nr; i += 1ULL << leaf) {
+        uint64_t *e = entry_for(p, gfn_x(gfn) + i, leaf / 9 + 1);
+
+        if (e && leaf && (*e & PTE_PRESENT) && !is_leaf(*e, leaf / 9 + 1)) {
+            leaf = 0;
+            e = entry_for(p, gfn_x(gfn) + i, 1);
+        }
+        rc = !e ? -ENOMEM : *e ? -EEXIST : 0;
+        if (!rc) {
+            WRITE_ONCE(*e, (uint64_t)P2M_ON_DEMAND << LEAF_TYPE_SHIFT);
+            p->on_demand += 1ULL << leaf;
+            p->max_gfn = max(p->max_gfn, gfn_x(gfn) + i + (1ULL << leaf) - 1);
+        }
+    }
+    spin_unlock(&p->lock);
+    return rc;
+}
+
+/* As large as there are frames to be filled, but no larger than the target leaves. */
+void p2m_renew_claim(struct domain *d)
+{
+    struct p2m *p = p2m_of(d);
+    uint64_t target = READ_ONCE(p->pod_target);
+
+    if (target)
+        domain_adjust_claim(d, target, READ_ONCE(p->on_demand));
+}
+
+/*
+ * A target below what the domain has, and has been promised, changes nothing: its balloon driver
+ * will.  Nor is there anything to do where all frames have their pages, unless there are none yet.
+ */
+int p2m_set_pod_target(struct domain *d, uint64_t pages)
+{
+    struct p2m *p = p2m_of(d);
+    uint64_t on_demand = READ_ONCE(p->on_demand);
+
+    if (!on_demand && READ_ONCE(d->mem.tot_pages))
+        return 0;
+    if (pages < READ_ONCE(d->mem.tot_pages) + READ_ONCE(d->mem.outstanding))
+        return 0;
+    WRITE_ONCE(p->pod_target, pages);
+    return domain_adjust_claim(d, pages, on_demand ?: pages) ? 0 : -ENOMEM;
+}
+
+uint64_t p2m_pod_entries(const struct domain *d)
+{
+    return READ_ONCE(p2m_of(d)->on_demand);
 }
 
 uint64_t p2m_max_gfn(const struct domain *d)
@@ -325,6 +576,9 @@ int p2m_relinquish(struct domain *d)
     struct p2m *p = p2m_of(d);
     unsigned n = 0;
 
+    /* Who has not seen that d is dying has done what he does. */
+    spin_lock(&p->lock);
+    spin_unlock(&p->lock);
     while (p->root && p->relinquish_gfn <= p->max_gfn) {
         uint64_t gfn = p->relinquish_gfn, *table = p->root, *e;
         unsigned level = P2M_LEVELS;
@@ -347,10 +601,10 @@ int p2m_relinquish(struct domain *d)
         } else {
             uint64_t nr = 1ULL << (9 * (level - 1));
             struct page_info *pg = mfn_to_page(pte_mfn(*e));
-            bool present = *e & PTE_PRESENT;
+            bool held = (*e & PTE_PRESENT) && type_of(*e) == P2M_RAM;
 
             WRITE_ONCE(*e, 0);
-            if (present)
+            if (held)
                 put_frames(pg, nr);
             p->relinquish_gfn = (gfn | (nr - 1)) + 1;
         }

@@ -32,6 +32,8 @@ struct p2m {
     uint64_t *root;
     uint64_t tables, max_tables; /* pages for tables; bound by what the tools set aside */
     uint64_t max_gfn;
+    uint64_t on_demand;      /* frames that have no page yet */
+    uint64_t pod_target;     /* pages that the domain may have with them; 0: nothing is set aside */
     uint64_t generation;     /* counts what was unmapped: old translations must go */
     uint64_t relinquish_gfn; /* p2m_relinquish() goes on here */
     /* What has been written to is logged (dirty.c).  Changes under the lock; while it is set new
@@ -41,6 +43,12 @@ struct p2m {
 };
 
 int p2m_create(struct domain *d);
+/*
+ * A page that d may touch so, of whatever type, for an access in its guest's name; NULL: none.
+ * *typed says whether it comes with the writable type: p2m_put_held().
+ */
+struct page_info *p2m_hold(struct domain *d, gfn_t gfn, bool write, bool *typed);
+void p2m_put_held(struct page_info *pg, bool typed);
 /* Unmaps everything: 0, -ERESTART. */
 int p2m_relinquish(struct domain *d);
 void p2m_free(struct domain *d);

@@ -19,7 +19,6 @@ struct vlapic {
     uint32_t reg[NR_APIC_REGS]; /* IRR is changed by anybody, atomically; the rest by its vcpu */
     uint32_t errors;            /* since ESR was written last; atomic */
     uint64_t base;              /* APIC_BASE */
-    uint32_t errors;            /* that ESR does not show yet; atomic */
     spinlock_t lock;            /* LOCK_VLAPIC: the registers of the timer, and all that follows */
     uint64_t deadline;          /* TSC_DEADLINE */
     bool counting;

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is in a guest's physical address space besides plain RAM: grants, pages that come on demand,
+ * and what takes the place of something else.  Frames are the real mem/'s, over the ground of its
+ * tests, which sees to it that no CPU can reach what is freed; the writable type is counted here.
+ */
+#include "tests/unit/mem/ground.h"
+#include "arch/x86/hvm/hvm.h"
+#include "asm/cpufeature.h"
+#include "asm/page.h"
+#include "hypercall/handlers.h"
+
+#define LEAF (PTE_PRESENT | PTE_RW | PTE_USER)
+#define WR   0x100 /* of page_info.type: one reference of the writable type */
+
+struct cpu_identity host_cpu = {.phys_bits = 40};
+static const struct hvm_vendor vendor = {.p2m = {.table = LEAF, .ram = LEAF}};
+const struct hvm_vendor *hvm_vendor = &vendor;
+
+static struct domain *d, *granter;
+static uint64_t free_before;
+
+int get_page_type(struct page_info *pg, uint64_t type)
+{
+    assert_true(type == PGT_writable);
+    if (pg->type && pg->type < WR) /* a page table, or such */
+        return -EINVAL;
+    pg->type += WR;
+    return 0;
+}
+
+void put_page_type(struct page_info *pg)
+{
+    assert_true(pg->type >= WR);
+    pg->type -= WR;
+}
+
+bool get_page_and_type(struct page_info *pg, struct domain *owner, uint64_t type)
+{
+    if (!get_page(pg, owner))
+        return false;
+    if (!get_page_type(pg, type))
+        return true;
+    put_page(pg);
+    return false;
+}
+
+void put_page_and_type(struct page_info *pg)
+{
+    put_page_type(pg);
+    put_page(pg);
+}
+
+static struct domain *new_domain(unsigned id, uint64_t max_pages)
+{
+    struct domain *dom = fake_domain(id, 1);
+
+    domain_mem_init(dom);
+    dom->mem.max_pages = max_pages;
+    return dom;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_crashes = 0;
+    granter = new_domain(1, 100);
+    d = new_domain(2, 2000);
+    free_before = heap_free_pages();
+    d->is_hvm = true;
+    cpumask_set_cpu(2, &d->dirty_cpus);
+    d->arch.hvm = calloc(1, sizeof(struct hvm_domain));
+    assert_int_equal(p2m_create(d), 0);
+    d->arch.hvm->p2m.max_tables = 100;
+    return 0;
+}
+
+/* Everything comes back. */
+static int teardown(void **state)
+{
+    (void)state;
+    d->dying = granter->dying = DOMDYING_dying;
+    while (p2m_relinquish(d) || relinquish_domain_pages(d) || relinquish_domain_pages(granter))
+        ;
+    domain_set_claim(d, 0);
+    p2m_free(d);
+    free(d->arch.hvm);
+    assert_int_equal(d->mem.tot_pages + granter->mem.tot_pages, 0);
+    assert_int_equal(heap_free_pages(), free_before);
+    assert_int_equal(heap_outstanding_claims(), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        struct domain *dom = i ? granter : d;
+
+        xfree(dom->vcpu[0]);
+        xfree(dom->vcpu);
+    }
+    return 0;
+}
+
+static struct page_info *page_of(struct domain *dom)
+{
+    struct page_info *pg = alloc_domain_pages(dom, 0, 0);
+
+    assert_non_null(pg);
+    return pg;
+}
+
+static bool reachable(uint64_t gfn)
+{
+    struct page_info *pg = p2m_get_page(d, _gfn(gfn));
+
+    if (pg)
+        put_page(pg);
+    return pg;
+}
+
+/* What may be done with gfn in the guest's name: 0 nothing, 1 reading, 2 writing, too. */
+static unsigned access_to(uint64_t gfn)
+{
+    unsigned may = 0;
+
+    for (unsigned write = 0; write < 2; write++) {
+        bool typed;
+        struct page_info *pg = p2m_hold(d, _gfn(gfn), write, &typed);
+
+        if (pg) {
+            may = write + 1;
+            p2m_put_held(pg, typed);
+        }
+    }
+    return may;
+}
+
+/* --- grants --- */
+
+static void test_a_grant_goes_by_its_handle_alone(void **state)
+{
+    struct page_info *pg = page_of(granter), *own = page_of(d);
+    uint64_t generation = d->arch.hvm->p2m.generation;
+
+    (void)state;
+    /* The handle's references. */
+    assert_true(get_page_and_type(pg, granter, PGT_writable));
+    assert_int_equal(p2m_place(d, _gfn(7), pg, P2M_GRANT_RW), 0);
+    assert_int_equal(access_to(7), 2);
+    assert_false(reachable(7)); /* it cannot be granted on, nor mapped by the tools */
+    assert_int_equal(pg->type, WR);
+    assert_null(p2m_unmap(d, _gfn(7)));
+    assert_false(p2m_drop(d, _gfn(7)));
+    assert_int_equal(p2m_place(d, _gfn(7), own, P2M_RAM), -EBUSY);
+    assert_int_equal(p2m_place(d, _gfn(7), pg, P2M_GRANT_RO), -EBUSY);
+    assert_int_equal(p2m_map(d, _gfn(7), own, 0), -EEXIST);
+    assert_int_equal(p2m_unmap_grant(d, _gfn(7), own), -ENOENT);
+    assert_int_equal(p2m_unmap_grant(d, _gfn(8), pg), -ENOENT);
+    assert_int_equal(p2m_unmap_grant(d, _gfn(~0ULL), pg), -ENOENT);
+    assert_int_equal(own->type, 0);
+    assert_int_equal(p2m_unmap_grant(d, _gfn(7), pg), 0);
+    assert_true(d->arch.hvm->p2m.generation > generation); /* for the flush that is to come */
+    assert_int_equal(access_to(7), 0);
+    assert_int_equal(p2m_unmap_grant(d, _gfn(7), pg), -ENOENT);
+    put_page_and_type(pg);
+}
+
+static void test_a_grant_for_reading(void **state)
+{
+    struct page_info *pg = page_of(granter);
+
+    (void)state;
+    pg->type = 1; /* a page table of the granter's */
+    assert_true(get_page(pg, granter));
+    assert_int_equal(p2m_place(d, _gfn(7), pg, P2M_GRANT_RO), 0);
+    assert_int_equal(access_to(7), 1);
+    assert_int_equal(pg->type, 1);
+    assert_int_equal(p2m_unmap_grant(d, _gfn(7), pg), 0);
+    put_page(pg);
+    pg->type = 0;
+}
+
+static void test_a_grant_outlives_the_mapper(void **state)
+{
+    struct page_info *pg = page_of(granter);
+
+    (void)state;
+    assert_true(get_page_and_type(pg, granter, PGT_writable));
+    assert_int_equal(p2m_place(d, _gfn(7), pg, P2M_GRANT_RW), 0);
+    d->dying = DOMDYING_dying;
+    assert_int_equal(p2m_place(d, _gfn(8), pg, P2M_GRANT_RW), -EINVAL);
+    assert_int_equal(p2m_relinquish(d), 0);
+    assert_int_equal(pg->type, WR); /* the handle goes in its own time */
+    put_page_and_type(pg);
+}
+
+/* --- one for another --- */
+
+static void test_what_was_there_is_given_up(void **state)
+{
+    struct page_info *first = page_of(d), *second = page_of(d), *pg = page_of(granter);
+
+    (void)state;
+    assert_int_equal(p2m_place(d, _gfn(7), first, P2M_RAM), 0);
+    assert_int_equal(p2m_place(d, _gfn(7), second, P2M_RAM), 0);
+    assert_int_equal(d->mem.tot_pages, 1);
+    assert_true(reachable(7));
+    assert_int_equal(p2m_place(d, _gfn(7), second, P2M_RAM), 0);  /* itself */
+    assert_int_equal(p2m_place(d, _gfn(7), pg, P2M_RAM), -EBUSY); /* not d's */
+    assert_int_equal(p2m_place(d, _gfn(1ULL << 28), pg, P2M_RAM), -EINVAL);
+    assert_true(get_page_and_type(pg, granter, PGT_writable));
+    assert_int_equal(p2m_place(d, _gfn(7), pg, P2M_GRANT_RW), 0);
+    assert_int_equal(d->mem.tot_pages, 0);
+    assert_int_equal(p2m_unmap_grant(d, _gfn(7), pg), 0);
+    put_page_and_type(pg);
+}
+
+static void test_a_frame_out_of_a_large_leaf(void **state)
+{
+    struct page_info *large = alloc_domain_pages(d, 9, 0);
+
+    (void)state;
+    assert_int_equal(p2m_map(d, _gfn(512), large, 9), 0);
+    assert_true(p2m_drop(d, _gfn(600)));
+    assert_false(p2m_drop(d, _gfn(600)));
+    assert_int_equal(d->mem.tot_pages, 511);
+    assert_true(reachable(599) && !reachable(600) && reachable(601));
+    d->arch.hvm->p2m.max_tables = 0;
+    assert_true(p2m_drop(d, _gfn(601))); /* its table is there */
+    d->arch.hvm->p2m.max_tables = 100;
+}
+
+/* --- on demand --- */
+
+static void test_pages_come_on_demand(void **state)
+{
+    struct p2m *p = &d->arch.hvm->p2m;
+    struct page_info *own;
+
+    (void)state;
+    assert_int_equal(p2m_set_pod_target(d, 1100), 0);
+    assert_int_equal(heap_outstanding_claims(), 1100);
+    assert_int_equal(p2m_populate_later(d, _gfn(512), 9), 0);
+    assert_int_equal(p2m_populate_later(d, _gfn(1024), 10), 0);
+    assert_int_equal(p2m_populate_later(d, _gfn(512), 9), -EEXIST);
+    assert_int_equal(p2m_populate_later(d, _gfn(1ULL << 28), 0), -EINVAL);
+    assert_int_equal(p2m_populate_later(d, _gfn(513), 9), -EINVAL);
+    assert_int_equal(p->on_demand, 1536);
+    assert_int_equal(p2m_max_gfn(d), 2047);
+    assert_int_equal(d->mem.tot_pages, 0);
+    assert_int_equal(access_to(700), 2); /* the whole 2 MB: much is left */
+    assert_int_equal(d->mem.tot_pages, 512);
+    assert_int_equal(p->on_demand, 1024);
+    assert_int_equal(heap_outstanding_claims(), 588);
+    assert_true(reachable(1024)); /* one by one now */
+    assert_int_equal(d->mem.tot_pages, 513);
+    assert_int_equal(p->on_demand, 1023);
+    /* What it gives back it may have again, elsewhere. */
+    assert_true(p2m_drop(d, _gfn(700)));
+    assert_int_equal(d->mem.tot_pages, 512);
+    assert_int_equal(heap_outstanding_claims(), 588);
+    assert_true(p2m_drop(d, _gfn(1025)));
+    assert_false(reachable(1025));
+    assert_int_equal(p->on_demand, 1022);
+    /* Other things may take the place of one. */
+    assert_int_equal(p2m_map(d, _gfn(5000), page_of(d), 0), 0); /* another does not use it up */
+    assert_int_equal(heap_outstanding_claims(), 587);
+    assert_true(p2m_drop(d, _gfn(5000)));
+    assert_int_equal(heap_outstanding_claims(), 588);
+    d->mem.max_pages = 10; /* promised is promised */
+    own = p2m_unmap(d, _gfn(1026));
+    assert_non_null(own);
+    assert_int_equal(p2m_place(d, _gfn(1027), own, P2M_RAM), 0);
+    put_page(own);
+    assert_int_equal(p->on_demand, 1020);
+    assert_int_equal(heap_outstanding_claims(), 587);
+    assert_int_equal(p2m_set_pod_target(d, 900), 0); /* that is lower: not yet */
+    assert_int_equal(heap_outstanding_claims(), 587);
+    assert_int_equal(p2m_map(d, _gfn(1536), alloc_domain_pages(d, 9, 0), 9), 0);
+    assert_int_equal(p->on_demand, 508);
+    for (uint64_t gfn = 1028; gfn < 1535; gfn++)
+        assert_true(p2m_drop(d, _gfn(gfn)));
+    assert_int_equal(heap_outstanding_claims(), 1); /* as many as are left */
+}
+
+static void test_too_much_on_demand_ends_the_domain(void **state)
+{
+    (void)state;
+    d->mem.max_pages = 2;
+    assert_int_equal(p2m_populate_later(d, _gfn(0), 9), 0);
+    assert_true(reachable(0));
+    assert_true(reachable(511));
+    assert_int_equal(fake_crashes, 0);
+    assert_false(reachable(1));
+    assert_int_equal(fake_crashes, 1);
+}
+
+static void test_the_tools_figures(void **state)
+{
+    struct xen_pod_target t = {.target_pages = 100};
+    struct xen_memory_reservation claim = {.nr_extents = 0};
+    struct call c = {.v = dom0->vcpu[0], .d = d};
+
+    (void)state;
+    assert_int_equal(memory_set_pod_target(&c, &t), 0);
+    assert_int_equal(p2m_populate_later(d, _gfn(0), 9), 0);
+    assert_int_equal(memory_claim_pages(&c, &claim), 0); /* as the builder ends */
+    assert_true(reachable(3));
+    assert_int_equal(memory_get_pod_target(&c, &t), 0);
+    assert_int_equal(t.pod_entries, 511);
+    assert_int_equal(t.pod_cache_pages, 99);
+    assert_int_equal(t.tot_pages, 100);
+    t.target_pages = 2001;
+    assert_int_equal(memory_set_pod_target(&c, &t), -EINVAL);
+    /* One without any does not set memory aside. */
+    for (uint64_t gfn = 0; gfn < 512; gfn++)
+        assert_true(p2m_drop(d, _gfn(gfn)));
+    assert_true(p2m_place(d, _gfn(1), page_of(d), P2M_RAM) == 0);
+    t.target_pages = 50;
+    assert_int_equal(memory_set_pod_target(&c, &t), 0);
+    assert_int_equal(heap_outstanding_claims(), 0);
+    assert_int_equal(t.tot_pages, 1);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_a_grant_goes_by_its_handle_alone),   T(test_a_grant_for_reading),
+        T(test_a_grant_outlives_the_mapper),        T(test_what_was_there_is_given_up),
+        T(test_a_frame_out_of_a_large_leaf),        T(test_pages_come_on_demand),
+        T(test_too_much_on_demand_ends_the_domain), T(test_the_tools_figures),
+    };
+
+    return cmocka_run_group_tests_name("p2m types", tests, ground_setup, NULL);
+}
