@@ -106,34 +106,64 @@ static struct page_info *space_page(struct domain *d, unsigned space, uint64_t i
     return get_page(pg, d) ? pg : NULL;
 }
 
-long memory_add_to_physmap(struct call *c, struct xen_add_to_physmap *arg)
+/* gpfn becomes the page idx of that space; RAM that was there is the domain's no longer. */
+static int add_page(struct domain *d, unsigned space, uint64_t idx, uint64_t gpfn)
 {
     struct page_info *pg;
     int err;
 
-    if (!c->d->is_hvm)
-        return -EACCES;
-    pg = space_page(c->d, arg->space, arg->idx, &err);
+    pg = space_page(d, space, idx, &err);
     if (!pg)
         return err;
-    err = p2m_place(c->d, _gfn(arg->gpfn), pg, P2M_RAM);
-    if (err && arg->space == XENMAPSPACE_gmfn && p2m_map(c->d, _gfn(arg->idx), pg, 0))
+    err = p2m_place(d, _gfn(gpfn), pg, P2M_RAM);
+    if (err && space == XENMAPSPACE_gmfn && p2m_map(d, _gfn(idx), pg, 0))
         put_page_alloc(pg); /* nor where it was: then it is not the guest's any more */
     put_page(pg);
     return err;
 }
 
-long memory_add_to_physmap_batch(struct call *c, struct xen_add_to_physmap_batch *arg)
+long memory_add_to_physmap(struct call *c, struct xen_add_to_physmap *arg)
 {
-    const int err = -EACCES;
+    int err = 0;
 
-    if (arg->space != XENMAPSPACE_gmfn_foreign && arg->u.res0)
-        return -EINVAL;
-    for (unsigned i = c->start; i < arg->size; i++) {
+    if (!c->d->is_hvm)
+        return -EACCES;
+    if (arg->space != XENMAPSPACE_gmfn_range)
+        return add_page(c->d, arg->space, arg->idx, arg->gpfn);
+    for (unsigned i = c->start; !err && i < arg->size; i++) {
         if (i != c->start && hypercall_preempt_check()) {
             c->resume = i;
             return -ERESTART;
         }
+        err = add_page(c->d, XENMAPSPACE_gmfn, arg->idx + i, arg->gpfn + i);
+    }
+    return err;
+}
+
+/* Other domains' pages are for those who are privileged over them: none that is like that. */
+static int batch_element(struct domain *d, const struct xen_add_to_physmap_batch *arg, uint64_t i)
+{
+    xen_pfn_t idx, gpfn;
+
+    if (!d->is_hvm)
+        return -EACCES;
+    if (copy_elem_from_guest(&idx, arg->idxs, i) || copy_elem_from_guest(&gpfn, arg->gpfns, i))
+        return -EFAULT;
+    return arg->space == XENMAPSPACE_gmfn_foreign ? -EPERM : add_page(d, arg->space, idx, gpfn);
+}
+
+long memory_add_to_physmap_batch(struct call *c, struct xen_add_to_physmap_batch *arg)
+{
+    if (arg->space != XENMAPSPACE_gmfn_foreign && arg->u.res0)
+        return -EINVAL;
+    for (unsigned i = c->start; i < arg->size; i++) {
+        int err;
+
+        if (i != c->start && hypercall_preempt_check()) {
+            c->resume = i;
+            return -ERESTART;
+        }
+        err = batch_element(c->d, arg, i);
         if (copy_elem_to_guest(arg->errs, i, &err))
             return -EFAULT;
     }
