@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """GRUB as a guest (Debian's grub-xen-host, unmodified): it reads the guest's own disk by way of
 dom0's block back end, and boots the Debian kernel that it finds there. The 32-bit GRUB is a 32-bit
-PAE guest, and comes to its menu."""
+PAE guest, and comes to its menu; the PVH GRUB is one without paging, and boots the kernel, too."""
 import os
 import subprocess
 
@@ -11,7 +11,7 @@ from conftest import LOGS, Guests, Stable, build
 
 GRUB = "/usr/lib/grub-xen/"
 CONFIG = """\
-if [ "$grub_cpu" = i386 ]; then
+if [ "$grub_cpu-$grub_platform" = i386-xen ]; then
     set timeout=-1
     menuentry "nothing to boot for $grub_cpu" { true }
 else
@@ -37,10 +37,11 @@ def grub_dom0(built):
     subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", "-d", tree, disk, "48M"], check=True)
     subprocess.run(["rm", "-r", tree], check=True)
     image = build.Image()
-    for name, kernel in (("grub", "grub-x86_64-xen.bin"), ("grub32", "grub-i386-xen.bin")):
+    for name, kind, kernel in (("grub", "pv", "grub-x86_64-xen.bin"), ("grub32", "pv", "grub-i386-xen.bin"),
+                               ("grubpvh", "pvh", "grub-i386-xen_pvh.bin")):
         image.add_file("boot/" + kernel, GRUB + kernel)
         image.add(f"etc/xen/{name}.cfg",
-                  (f'type = "pv"\nkernel = "/boot/{kernel}"\nmemory = 192\nvcpus = 2\n'
+                  (f'type = "{kind}"\nkernel = "/boot/{kernel}"\nmemory = 192\nvcpus = 2\n'
                    'disk = ["phy:/dev/sda,xvda,w"]\n').encode())
     extra = tree + ".img"
     with open(extra, "wb") as file:
@@ -53,16 +54,17 @@ def grub_dom0(built):
     os.unlink(extra)
 
 
-def test_grub_boots_a_kernel_from_the_guests_disk(grub_dom0):
-    Guests(grub_dom0).create("grub", "grub")
-    with grub_dom0.console("grub", timeout=180) as guest:
+@pytest.mark.parametrize("name", ["grub", "grubpvh"])
+def test_grub_boots_a_kernel_from_the_guests_disk(grub_dom0, name):
+    Guests(grub_dom0).create(name, name)
+    with grub_dom0.console(name, timeout=180) as guest:
         assert "found_by=grub" in guest.sh("cat /proc/cmdline")
         assert int(guest.sh("nproc")) == 2
         guest.until("[ -b /dev/xvda ]", 30)
         said = guest.sh("dd if=/dev/xvda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
     assert said == grub_dom0.sh("dd if=/dev/sda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
-    grub_dom0.sh("xl shutdown -w grub", 120)
-    grub_dom0.gone("grub")
+    grub_dom0.sh(f"xl shutdown -w {name}", 120)
+    grub_dom0.gone(name)
     # Whatever GRUB granted and bound before Linux took over is gone, too.
     grub_dom0.until("! ls -d /sys/bus/xen-backend/devices/v* 2>/dev/null", 30)
 
