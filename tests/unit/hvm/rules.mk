@@ -8,7 +8,7 @@ build/unit/hvm-cr: tests/unit/hvm/test_cr.c tests/unit/hvm/vendor.c hypervisor/a
 build/unit/hvm-vlapic: tests/unit/hvm/test_vlapic.c hypervisor/arch/x86/hvm/vlapic.c
 build/unit/hvm-p2m_types: tests/unit/hvm/test_p2m_types.c hypervisor/arch/x86/hvm/p2m.c tests/unit/mem/ground.c $(wildcard hypervisor/mem/*.c)
 
-$(HVM_TESTS): $(FAKE_SRCS) hypervisor/kernel/lock.c $(wildcard tests/unit/hvm/*.h hypervisor/arch/x86/hvm/*.h) build/autoconf.h
+$(HVM_TESTS): $(FAKE_SRCS) hypervisor/arch/x86/cpu/fpu.c hypervisor/kernel/lock.c $(wildcard tests/unit/hvm/*.h hypervisor/arch/x86/hvm/*.h) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
 	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka

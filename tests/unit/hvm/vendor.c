@@ -116,17 +116,6 @@ void vlapic_restart(struct vcpu *v)
     (void)v;
 }
 
-void fpu_reset(struct vcpu *v)
-{
-    memset(v->arch.fpu, 0, host_cpu.xsave_size);
-}
-
-/* x87 and SSE always, AVX if the test's host has it. */
-bool xcr0_valid(uint64_t val)
-{
-    return (val & 3) == 3 && !(val & ~host_cpu.xcr0_max);
-}
-
 struct domain *vendor_domain(unsigned vcpus)
 {
     struct domain *d = fake_domain(7, vcpus);
@@ -139,8 +128,7 @@ struct domain *vendor_domain(unsigned vcpus)
         v->arch.hvm = calloc(1, sizeof(*v->arch.hvm));
         v->arch.hvm->vendor = calloc(1, sizeof(struct vendor_vcpu));
         v->arch.hvm->lapic.base = VLAPIC_DEFAULT_BASE | 0x800;
-        v->arch.fpu = calloc(1, 1024);
-        v->arch.xcr0 = 3;
+        fpu_create(v);
         v->pause_flags = BIT(VPF_down);
     }
     return d;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct vcpu;
 
 #define XSAVE_HEADER_OFF 512
+#define XSAVE_MIN_SIZE   576 /* with the header, and no component behind it */
 
 /* Would XSETBV take that for XCR0 on this host? (What it refuses is a fault of ours.) */
 bool xcr0_valid(uint64_t val);
@@ -15,6 +17,13 @@ bool xcr0_valid(uint64_t val);
 int fpu_create(struct vcpu *v);
 void fpu_free(struct vcpu *v);
 void fpu_reset(struct vcpu *v);
+/*
+ * Takes over XCR0 and an XSAVE area (standard format, len bytes) that came from elsewhere; v does
+ * not run.  What XRSTOR would fault by is refused: -EINVAL, and nothing is changed.
+ */
+int fpu_import(struct vcpu *v, uint64_t xcr0, const void *area, size_t len);
+/* An FXSAVE image (512 bytes) becomes the first part of v's area. */
+void fpu_import_legacy(struct vcpu *v, const void *image);
 /* Between the registers and v's area, XCR0 included.  Leaves CR0.TS clear. */
 void fpu_save(struct vcpu *v);
 void fpu_load(struct vcpu *v);

@@ -6,6 +6,7 @@
 #include "arch/x86/pv/pv.h"
 #include "arch/x86/time/time.h"
 #include "asm/cpufeature.h"
+#include "asm/fpu.h"
 #include "asm/msr.h"
 #include "domain/domain.h"
 #include "hypercall/compat.h"
@@ -173,25 +174,63 @@ long domctl_set_ext_vcpucontext(struct call *c, struct xen_domctl *op)
     return 0;
 }
 
+/* In front of the XSAVE area: XCR0, and which components were ever in it. */
+#define EXT_HEAD     16
+#define EXT_AREA_MAX 16384 /* any CPU's */
+
 /* Without XSAVE there is no extended state: all of the FPU's is in vcpu_guest_context. */
 long domctl_getvcpuextstate(struct call *c, struct xen_domctl *op)
 {
     struct xen_domctl_vcpuextstate *e = &op->u.vcpuextstate;
+    struct vcpu *v = domain_vcpu(c->d, e->vcpu);
+    uint64_t addr = handle_addr(e->buffer), size = 0;
+    long rc = 0;
 
-    if (!domain_vcpu(c->d, e->vcpu))
+    if (!v)
         return -ESRCH;
     if (host_cpu.xcr0_max)
-        return -EOPNOTSUPP;
-    e->xfeature_mask = 0;
-    e->size = 0;
-    return 0;
+        size = EXT_HEAD + host_cpu.xsave_size;
+    if (e->size && e->size != size)
+        return -EINVAL;
+    if (e->size) {
+        uint64_t head[2];
+
+        domain_pause(c->d);
+        head[0] = head[1] = v->arch.xcr0;
+        if (copy_to_guest(addr, head, sizeof(head)) ||
+            copy_to_guest(addr + EXT_HEAD, v->arch.fpu, host_cpu.xsave_size))
+            rc = -EFAULT;
+        domain_unpause(c->d);
+    }
+    e->xfeature_mask = host_cpu.xcr0_max;
+    e->size = size;
+    return rc;
 }
 
 long domctl_setvcpuextstate(struct call *c, struct xen_domctl *op)
 {
-    if (!domain_vcpu(c->d, op->u.vcpuextstate.vcpu))
+    const struct xen_domctl_vcpuextstate *e = &op->u.vcpuextstate;
+    struct vcpu *v = domain_vcpu(c->d, e->vcpu);
+    const size_t most = EXT_HEAD + EXT_AREA_MAX;
+    uint64_t *buf;
+    long rc;
+
+    if (!v)
         return -ESRCH;
-    return op->u.vcpuextstate.size ? -EOPNOTSUPP : 0;
+    if (!e->size)
+        return 0;
+    if (!host_cpu.xcr0_max || e->size < EXT_HEAD || e->size > most)
+        return -EINVAL;
+    buf = xzalloc_bytes(1, most);
+    if (!buf)
+        return -ENOMEM;
+    rc = copy_from_guest(buf, handle_addr(e->buffer), e->size);
+    domain_pause(c->d);
+    if (!rc)
+        rc = fpu_import(v, buf[0], buf + EXT_HEAD / 8, e->size - EXT_HEAD);
+    domain_unpause(c->d);
+    xfree(buf);
+    return rc;
 }
 
 /* Of MSRs a PV guest can change one for good: whether CPUID of its users faults. */

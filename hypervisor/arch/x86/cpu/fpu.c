@@ -76,6 +76,35 @@ bool xcr0_valid(uint64_t val)
     return !(val & mpx) || (val & mpx) == mpx;
 }
 
+#define MXCSR_OFF   24
+#define MXCSR_VALID 0xffff /* others fault when loaded */
+#define XSTATE_MPX  0x18   /* can fault by what their registers hold */
+
+void fpu_import_legacy(struct vcpu *v, const void *image)
+{
+    memcpy(v->arch.fpu, image, XSAVE_HEADER_OFF);
+    *(uint32_t *)((uint8_t *)v->arch.fpu + MXCSR_OFF) &= MXCSR_VALID;
+}
+
+int fpu_import(struct vcpu *v, uint64_t xcr0, const void *area, size_t len)
+{
+    const uint64_t *theirs = (const uint64_t *)((const uint8_t *)area + XSAVE_HEADER_OFF);
+    uint64_t *header = (uint64_t *)((uint8_t *)v->arch.fpu + XSAVE_HEADER_OFF), state;
+
+    if (!xcr0_valid(xcr0) || len < XSAVE_MIN_SIZE)
+        return -EINVAL;
+    state = theirs[0];
+    if ((state & ~host_cpu.xcr0_max) || (state & XSTATE_MPX) || theirs[1]) /* [1]: compacted */
+        return -EINVAL;
+    v->arch.xcr0 = xcr0;
+    memset(v->arch.fpu, 0, fpu_size());
+    memcpy(v->arch.fpu, area, min(len, fpu_size()));
+    fpu_import_legacy(v, area);
+    memset(header, 0, XSAVE_MIN_SIZE - XSAVE_HEADER_OFF);
+    header[0] = state;
+    return 0;
+}
+
 int fpu_create(struct vcpu *v)
 {
     void *fpu = xzalloc_bytes(1, fpu_size() + 64);

@@ -75,8 +75,11 @@ static int start_block(struct p2m *p, uint64_t *gfn)
 /* Another than the leaf itself may write to the page. */
 static bool held_elsewhere(uint64_t e)
 {
-    uint64_t type = READ_ONCE(mfn_to_page(pte_mfn(e))->type);
+    uint64_t type;
 
+    if (!mfn_valid(pte_mfn(e)))
+        return false;
+    type = READ_ONCE(mfn_to_page(pte_mfn(e))->type);
     return (type & PGT_type_mask) == PGT_writable && (type & PGT_count_mask) > 1;
 }
 

@@ -131,24 +131,12 @@ static void save_cpu(struct vcpu *v, void *record)
      CR0_PG)
 #define EFER_VALID   (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 #define EFLAGS_VALID 0x3f7fd5u
-#define FEATURE_LA57 (6 * 32 + 16) /* not in the public header */
 
-/* The bits of CR4 that guests may have on this host. */
-static uint64_t cr4_valid(void)
-{
-    return CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE |
-           CR4_OSFXSR | CR4_OSXMMEXCPT | (cpu_has(UMIP) ? CR4_UMIP : 0) |
-           (cpu_has_(FEATURE_LA57) ? CR4_LA57 : 0) | (cpu_has(FSGSBASE) ? CR4_FSGSBASE : 0) |
-           (cpu_has(PCID) ? CR4_PCIDE : 0) | (host_cpu.xcr0_max ? CR4_OSXSAVE : 0) |
-           (cpu_has(SMEP) ? CR4_SMEP : 0) | (cpu_has(SMAP) ? CR4_SMAP : 0) |
-           (cpu_has(PKU) ? CR4_PKE : 0);
-}
-
-static bool modes_ok(const struct hvm_hw_cpu *c)
+static bool modes_ok(const struct domain *d, const struct hvm_hw_cpu *c)
 {
     bool paging = c->cr0 & CR0_PG, lme = c->msr_efer & EFER_LME, lma = c->msr_efer & EFER_LMA;
 
-    if ((c->cr0 & ~CR0_VALID) || (c->cr4 & ~cr4_valid()) || (c->msr_efer & ~EFER_VALID) ||
+    if ((c->cr0 & ~CR0_VALID) || (c->cr4 & ~hvm_cr4_valid(d)) || (c->msr_efer & ~EFER_VALID) ||
         c->cr3 >> host_cpu.phys_bits)
         return false;
     if ((paging && !(c->cr0 & CR0_PE)) || ((c->cr0 & CR0_NW) && !(c->cr0 & CR0_CD)))
@@ -175,9 +163,9 @@ static bool addresses_ok(const struct hvm_hw_cpu *c)
            canonical(c->sysenter_esp) && canonical(c->sysenter_eip) && canonical(c->rip);
 }
 
-static bool cpu_ok(const struct hvm_hw_cpu *c)
+static bool cpu_ok(const struct domain *d, const struct hvm_hw_cpu *c)
 {
-    return modes_ok(c) && addresses_ok(c) && !(c->dr6 >> 32) && !(c->dr7 >> 32) &&
+    return modes_ok(d, c) && addresses_ok(c) && !(c->dr6 >> 32) && !(c->dr7 >> 32) &&
            !(c->msr_tsc_aux >> 32);
 }
 
@@ -198,12 +186,6 @@ static struct hvm_event pending_event(const struct hvm_hw_cpu *c)
     else if (e.type != HVM_EVENT_INTR)
         e.valid = false;
     return e;
-}
-
-static void load_fpu(struct vcpu *v, const uint8_t *image)
-{
-    memcpy(v->arch.fpu, image, 512);
-    *(uint32_t *)((uint8_t *)v->arch.fpu + 24) &= 0xffff; /* MXCSR: reserved bits fault */
 }
 
 static void load_control(struct vcpu *v, const struct hvm_hw_cpu *c)
@@ -236,11 +218,11 @@ static int load_cpu(struct vcpu *v, const void *record, uint32_t length)
     struct emul_segment s;
 
     (void)length;
-    if (!cpu_ok(&c))
+    if (!cpu_ok(v->domain, &c))
         return -EINVAL;
     fpu_reset(v);
     if (c.flags & XEN_X86_FPU_INITIALISED)
-        load_fpu(v, c.fpu_regs);
+        fpu_import_legacy(v, c.fpu_regs);
     for (unsigned i = 0; i < ARRAY_SIZE(gprs); i++)
         memcpy((char *)regs + gprs[i].here, (char *)&c + gprs[i].there, 8);
     regs->rflags = (regs->rflags & EFLAGS_VALID) | EFLAGS_MBS;
@@ -316,8 +298,6 @@ int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
 
 /* --- what XSAVE saves --- */
 
-#define XSTATE_MPX 0x18 /* a load of its registers can fault by what they hold */
-
 static void save_xsave(struct vcpu *v, void *record)
 {
     struct hvm_hw_cpu_xsave *x = record;
@@ -330,21 +310,11 @@ static void save_xsave(struct vcpu *v, void *record)
 static int load_xsave(struct vcpu *v, const void *record, uint32_t length)
 {
     const struct hvm_hw_cpu_xsave *x = record;
-    struct hvm_hw_cpu_xsave_hdr *hdr;
-    uint64_t state = x->save_area.xsave_hdr.xstate_bv;
 
     if (!host_cpu.xcr0_max || length < sizeof(*x))
         return -EINVAL;
-    if (!xcr0_valid(x->xcr0) || (state & ~host_cpu.xcr0_max) || (state & XSTATE_MPX) ||
-        x->save_area.xsave_hdr.xcomp_bv)
-        return -EINVAL;
-    v->arch.xcr0 = x->xcr0;
-    memcpy(v->arch.fpu, &x->save_area, host_cpu.xsave_size);
-    load_fpu(v, (const uint8_t *)&x->save_area);
-    hdr = (struct hvm_hw_cpu_xsave_hdr *)((char *)v->arch.fpu + XSAVE_HEADER_OFF);
-    memset(hdr, 0, sizeof(*hdr));
-    hdr->xstate_bv = state;
-    return 0;
+    return fpu_import(v, x->xcr0, &x->save_area,
+                      length - offsetof(struct hvm_hw_cpu_xsave, save_area));
 }
 
 /* --- the local APIC --- */

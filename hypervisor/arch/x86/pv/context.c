@@ -433,8 +433,7 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     pv->ctrlreg[0] = c->ctrlreg[0];
     pv->ctrlreg[4] = pv_valid_cr4(c->ctrlreg[4]);
     if (c->flags & VGCF_i387_valid) {
-        memcpy(v->arch.fpu, &c->fpu_ctxt, sizeof(c->fpu_ctxt));
-        *(uint32_t *)((uint8_t *)v->arch.fpu + 24) &= 0xffff; /* MXCSR: reserved bits fault */
+        fpu_import_legacy(v, &c->fpu_ctxt);
         if (host_cpu.xcr0_max)
             *(uint64_t *)((uint8_t *)v->arch.fpu + XSAVE_HEADER_OFF) = XCR0_X87 | XCR0_SSE;
     }
