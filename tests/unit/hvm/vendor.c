@@ -95,6 +95,7 @@ static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
 }
 
 static const struct hvm_vendor remembering = {.name = "a memory",
+                                              .p2m = {.table = 0x27, .ram = 0x67, .dirty = 0x40},
                                               .get_segment = get_segment,
                                               .set_segment = set_segment,
                                               .get_cpl = get_cpl,
