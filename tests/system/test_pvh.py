@@ -69,3 +69,27 @@ def test_pvh_moves(dom0, guests):
     goes_on(dom0)
     dom0.sh("xl destroy h; xl restore /tmp/h.save >/tmp/log 2>&1 || { tail /tmp/log; false; }; rm /tmp/h.save", 200)
     goes_on(dom0)
+
+
+def test_pvh_hotplug_and_ends(dom0, guests):
+    """A VCPU comes, goes, and comes again; NMI, sysrq; the guest reboots itself, and crashes."""
+    guests.linux("h", 'type="pvh"', "vcpus=1", "maxvcpus=2", 'on_reboot="restart"', 'on_crash="destroy"')
+    first, cpus = dom0.domid("h"), "/sys/devices/system/cpu"
+    for _ in range(2):
+        dom0.sh("xl vcpu-set h 2")
+        with dom0.console("h") as guest:
+            guest.until(f"[ -e {cpus}/cpu1/online ] && echo 1 > {cpus}/cpu1/online", 30)
+            assert guest.sh(f"cat {cpus}/online").strip() == "0-1"
+            assert guest.sh("grep -c ^processor /proc/cpuinfo").strip() == "2"
+        dom0.sh("xl vcpu-set h 1")
+        with dom0.console("h") as guest:
+            guest.until(f"[ $(cat {cpus}/online) = 0 ]", 30)
+    dom0.sh("xl pause h; xl unpause h; xl trigger h nmi; xl sysrq h h")
+    with dom0.console("h") as guest:
+        guest.until("dmesg | grep -q 'sysrq: HELP'", 30)
+        assert guest.sh("grep NMI: /proc/interrupts").split()[1] == "1"
+        guest.sh("(sleep 1; reboot -f) & true")
+    dom0.until(f"[ $(xl domid h) -gt {first} ] && xenstore-exists /local/domain/$(xl domid h)/console/tty", 60)
+    with dom0.console("h") as guest:
+        guest.sh("(sleep 1; echo c > /proc/sysrq-trigger) & true")
+    dom0.gone("h")

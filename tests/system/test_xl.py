@@ -219,6 +219,19 @@ def vcpus(dom0, name):
     return [row for row in words(dom0.sh(f"xl vcpu-list {name}")) if row[0] == name]
 
 
+def test_save_and_restore(dom0, guests):
+    """A snapshot from which the guest goes on, and a restored one from which it does."""
+    guests.linux("g", "memory=96", "vcpus=2")
+    with dom0.console("g") as guest:
+        guest.sh("echo from before > /tmp/file")
+    for line in ("xl save -c g /tmp/g.save", "xl destroy g; xl restore /tmp/g.save"):
+        dom0.sh(f"{{ {line}; }} >/tmp/log 2>&1 || {{ tail /tmp/log; false; }}", 180)
+        with dom0.console("g") as guest:
+            assert guest.sh("cat /tmp/file; date +%s; sleep 1").startswith("from before")
+            assert guest.sh("cat /sys/devices/system/cpu/online").strip() == "0-1"
+    dom0.sh("rm /tmp/g.save")
+
+
 def test_vcpu_list(dom0, linux):
     rows = vcpus(dom0, linux)
     assert [row[2] for row in rows] == ["0", "1"]
