@@ -57,6 +57,27 @@ void put_page_and_type(struct page_info *pg)
     put_page(pg);
 }
 
+/* Nothing is on demand here. */
+struct page_info *alloc_domain_pages(struct domain *dom, unsigned order, unsigned memflags)
+{
+    (void)dom, (void)order, (void)memflags;
+    fail();
+    return NULL;
+}
+
+void put_page_alloc(struct page_info *pg)
+{
+    (void)pg;
+    fail();
+}
+
+bool domain_adjust_claim(struct domain *dom, uint64_t pages, uint64_t most)
+{
+    (void)dom, (void)pages, (void)most;
+    fail();
+    return false;
+}
+
 /* --- the guest's CPUs --- */
 
 static uint64_t *word(unsigned gfn)

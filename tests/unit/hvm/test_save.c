@@ -50,6 +50,27 @@ uint64_t hvm_cr4_valid(const struct domain *domain)
     return 0x7ff | CR4_OSXSAVE;
 }
 
+/* The one MSR with no place elsewhere: CPUID faulting, which this CPU has. */
+static uint64_t misc_features;
+
+bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+    (void)v;
+    assert_int_equal(msr, MSR_MISC_FEATURES);
+    *val = misc_features;
+    return true;
+}
+
+bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
+{
+    (void)v;
+    assert_int_equal(msr, MSR_MISC_FEATURES);
+    if (val > 1)
+        return false;
+    misc_features = val;
+    return true;
+}
+
 /* --- a list that a test makes --- */
 
 static uint32_t used;
@@ -397,6 +418,11 @@ static void small_records(void **state)
     msrs.count = 1;
     msrs.one = (struct hvm_one_msr){.index = 0x48, .val = 1};
     assert_int_equal(one(CPU_MSR_CODE, &msrs, sizeof(msrs)), -EOPNOTSUPP);
+    msrs.one = (struct hvm_one_msr){.index = MSR_MISC_FEATURES, .val = 2};
+    assert_int_equal(one(CPU_MSR_CODE, &msrs, sizeof(msrs)), -ENXIO);
+    msrs.one.val = 1;
+    assert_int_equal(one(CPU_MSR_CODE, &msrs, sizeof(msrs)), 0);
+    assert_int_equal(misc_features, 1);
 }
 
 int main(void)
