@@ -77,7 +77,7 @@ static int mem_read(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, vo
                     unsigned int bytes)
 {
     (void)seg;
-    check(bytes && bytes <= 8);
+    check(bytes && bytes <= EMUL_MAX_ACCESS);
     check(ctxt->addr_size != 64 || emul_is_canonical(ctxt, addr));
     fill(buf, bytes);
     return verdict(ctxt);
@@ -86,10 +86,10 @@ static int mem_read(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, vo
 static int mem_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, const void *buf,
                      unsigned int bytes)
 {
-    uint8_t copy[8];
+    uint8_t copy[EMUL_MAX_ACCESS];
 
     (void)seg;
-    check(bytes && bytes <= 8);
+    check(bytes && bytes <= EMUL_MAX_ACCESS);
     check(ctxt->addr_size != 64 || emul_is_canonical(ctxt, addr));
     memcpy(copy, buf, bytes);
     return verdict(ctxt);
@@ -156,17 +156,39 @@ static int cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t sub, struct emu
 
 static int segment(struct emul_ctxt *ctxt, enum emul_seg seg, struct emul_segment *res)
 {
-    check(seg <= EMUL_SEG_GS);
+    check(seg < EMUL_SEG_NONE);
     *res = (struct emul_segment){.base = in.seg_base, .limit = in.seg_limit, .attr = in.seg_attr};
     if (seg == EMUL_SEG_CS)
         res->attr |= EMUL_SEG_CODE | EMUL_SEG_P | EMUL_SEG_S;
     return verdict(ctxt);
 }
 
-static int load_segment(struct emul_ctxt *ctxt, enum emul_seg seg, uint16_t sel)
+static int write_segment(struct emul_ctxt *ctxt, enum emul_seg seg, const struct emul_segment *val)
 {
-    (void)sel;
-    check(seg <= EMUL_SEG_GS && seg != EMUL_SEG_CS);
+    check(seg < EMUL_SEG_NONE && (seg != EMUL_SEG_CS || (val->sel & 3) >= ctxt->cpl));
+    return EMUL_OKAY;
+}
+
+static int soft_interrupt(struct emul_ctxt *ctxt, const struct insn *insn, uint8_t vector)
+{
+    (void)insn, (void)vector;
+    return verdict(ctxt);
+}
+
+static int read_vector(struct emul_ctxt *ctxt, unsigned int reg, void *buf, unsigned int bytes)
+{
+    check(reg < 16 && (bytes == 16 || bytes == 32));
+    fill(buf, bytes);
+    return verdict(ctxt);
+}
+
+static int write_vector(struct emul_ctxt *ctxt, unsigned int reg, const void *buf,
+                        unsigned int bytes)
+{
+    uint8_t copy[32];
+
+    check(reg < 16 && (bytes == 16 || bytes == 32));
+    memcpy(copy, buf, bytes);
     return verdict(ctxt);
 }
 
@@ -208,7 +230,10 @@ static const struct emul_ops all_ops = {
     .cpuid = cpuid,
     .write_if = write_if,
     .segment = segment,
-    .load_segment = load_segment,
+    .write_segment = write_segment,
+    .soft_interrupt = soft_interrupt,
+    .read_vector = read_vector,
+    .write_vector = write_vector,
     .wbinvd = plain,
     .invlpg = invlpg,
 };
@@ -252,6 +277,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ctxt.cpl = in.cpl_iopl & 3;
     ctxt.iopl = in.cpl_iopl >> 2 & 3;
     ctxt.real_mode = ctxt.addr_size == 16 && (in.flags & 2);
+    ctxt.lma = ctxt.addr_size == 64 || (in.mode & 8);
     ctxt.la57 = in.flags & 4;
     ctxt.amd = in.flags & 8;
     ctxt.rep_max = in.flags >> 4;

@@ -111,6 +111,10 @@ __attribute__((no_sanitize("address", "undefined"))) static void on_signal(int s
     m->rip = regs[REG_RIP];
     m->flags = regs[REG_EFL];
     copy_vectors(m, uc, false);
+    asm volatile("mov %%es, %0" : "=rm"(m->sel[0]));
+    m->sel[1] = regs[REG_CSGSFS];
+    m->sel[2] = (uint64_t)regs[REG_CSGSFS] >> 48;
+    asm volatile("mov %%ds, %0" : "=rm"(m->sel[3]));
     m->vector = regs[REG_TRAPNO];
     m->error_code = regs[REG_ERR];
     m->cr2 = regs[REG_CR2];

@@ -15,6 +15,7 @@
 /* 16-bit code has two segments of 64 KB. */
 #define DATA16_BASE (ARENA_BASE - 0x8000ul)
 
+#define NATIVE_CS64 0x33u
 #define NATIVE_CS32 0x23u
 #define NATIVE_DS32 0x2bu
 #define NATIVE_CS16 0x07u /* LDT entries 0 and 1 */
@@ -25,6 +26,7 @@ struct machine {
     uint64_t rip, flags;
     int vector; /* of the exception that came instead of the instruction's end; -1: none */
     uint64_t error_code, cr2;
+    uint16_t sel[4];             /* ES, CS, SS, DS: afterwards */
     uint8_t vector_regs[16][32]; /* the upper halves only if native_has_avx() */
 };
 

@@ -2,10 +2,11 @@
 # Host tests of the instruction emulator: against expectations, against Zydis, against the processor.
 EMULATE_SRCS := $(sort $(wildcard hypervisor/arch/x86/emulate/*.c))
 EMULATE_DEPS := $(EMULATE_SRCS) $(wildcard hypervisor/arch/x86/emulate/*.h tests/unit/emulate/*.h) build/autoconf.h
-EMULATE_TESTS := build/unit/emulate build/unit/emulate-decode build/unit/emulate-native
+EMULATE_TESTS := build/unit/emulate build/unit/emulate-segments build/unit/emulate-decode build/unit/emulate-native
 UNIT_TESTS += $(EMULATE_TESTS)
 
 build/unit/emulate: tests/unit/emulate/test_emulate.c
+build/unit/emulate-segments: tests/unit/emulate/test_segments.c
 build/unit/emulate-decode: tests/unit/emulate/test_decode.c
 build/unit/emulate-decode: EMULATE_LIBS := -lZydis
 build/unit/emulate-native: tests/unit/emulate/test_native.c tests/unit/emulate/trial.c tests/unit/emulate/native.c

@@ -52,6 +52,77 @@ static int fetch(struct emul_ctxt *ctxt, uint64_t addr, void *buf, unsigned int 
     return EMUL_OKAY;
 }
 
+/*
+ * The descriptor tables as Linux has them, and as native.c adds to them.  Which of them are marked
+ * accessed, the processor says.
+ */
+#define GDT_ENTRIES 16
+
+static struct emul_segment segs[4];
+
+static uint64_t rights(uint32_t sel)
+{
+    uint64_t res = 0;
+
+    asm("lar %k1, %k0" : "+r"(res) : "r"(sel) : "cc");
+    return res << 32;
+}
+
+static uint64_t flat(uint64_t attr)
+{
+    return attr << 32 | 0x000f00000000ffff;
+}
+
+static uint64_t data16(uint64_t attr, uint64_t base)
+{
+    return attr << 32 | (base & 0xff000000) << 32 | (base & 0xffffff) << 16 | 0xffff;
+}
+
+static uint64_t descriptor(enum emul_seg table, unsigned int index)
+{
+    if (table == EMUL_SEG_LDTR)
+        return index ? data16(0xf300, DATA16_BASE) : data16(0xfb00, CODE_BASE);
+    switch (index) {
+    case 1:
+        return flat(0xc09b00);
+    case 2:
+        return flat(0xa09b00);
+    case 3:
+        return flat(0xc09300);
+    case 4:
+    case 5:
+    case 6:
+        return flat(0) | rights(index * 8 | 3);
+    case 0:
+    case 7:
+    case 12 ... 14:
+        return 0;
+    default: /* task segments, LDT, the CPU's number */
+        stray = true;
+        return 0;
+    }
+}
+
+static void load_segment(enum emul_seg seg, uint16_t sel)
+{
+    uint64_t d = descriptor(sel & 4 ? EMUL_SEG_LDTR : EMUL_SEG_GDTR, sel >> 3);
+
+    segs[seg] = (struct emul_segment){.sel = sel,
+                                      .base = (d >> 16 & 0xffffff) | (d >> 56) << 24,
+                                      .limit = d >> 55 & 1 ? 0xffffffff : 0xffff,
+                                      .attr = (d >> 40 & 0xff) | (d >> 44 & 0xf00)};
+}
+
+static void load_segments(unsigned int mode)
+{
+    uint16_t data = mode == 16 ? NATIVE_DS16 : NATIVE_DS32;
+
+    load_segment(EMUL_SEG_ES, data);
+    load_segment(EMUL_SEG_SS, data);
+    load_segment(EMUL_SEG_DS, data);
+    load_segment(EMUL_SEG_CS, mode == 64 ? NATIVE_CS64 : mode == 32 ? NATIVE_CS32 : NATIVE_CS16);
+}
+
 static int touch(struct emul_ctxt *ctxt, uint64_t addr, unsigned int bytes, bool write)
 {
     uint64_t first_bad;
@@ -74,9 +145,13 @@ static int touch(struct emul_ctxt *ctxt, uint64_t addr, unsigned int bytes, bool
 static int mem_read(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *buf,
                     unsigned int bytes)
 {
-    int rc = touch(ctxt, addr, bytes, false);
+    int rc;
 
-    (void)seg;
+    if (seg == EMUL_SEG_GDTR || seg == EMUL_SEG_LDTR) {
+        *(uint64_t *)buf = descriptor(seg, addr / 8);
+        return stray ? EMUL_UNHANDLEABLE : EMUL_OKAY;
+    }
+    rc = touch(ctxt, addr, bytes, false);
     if (rc == EMUL_OKAY)
         memcpy(buf, shadow + (addr - ARENA_BASE), bytes);
     return rc;
@@ -125,19 +200,32 @@ static int host_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t sub, struc
 
 static int segment(struct emul_ctxt *ctxt, enum emul_seg seg, struct emul_segment *res)
 {
-    bool code_seg = seg == EMUL_SEG_CS, wide = ctxt->addr_size == 32;
-
-    if (ctxt->addr_size == 64 || seg >= EMUL_SEG_FS)
+    (void)ctxt;
+    switch (seg) {
+    case EMUL_SEG_ES:
+    case EMUL_SEG_CS:
+    case EMUL_SEG_SS:
+    case EMUL_SEG_DS:
+        *res = segs[seg];
+        return EMUL_OKAY;
+    case EMUL_SEG_GDTR:
+        *res = (struct emul_segment){.limit = GDT_ENTRIES * 8 - 1};
+        return EMUL_OKAY;
+    case EMUL_SEG_LDTR:
+        *res = (struct emul_segment){.limit = 2 * 8 - 1, .attr = EMUL_SEG_P};
+        return EMUL_OKAY;
+    default:
         return EMUL_UNHANDLEABLE;
-    *res = (struct emul_segment){.limit = wide ? 0xffffffff : 0xffff,
-                                 .attr = EMUL_SEG_P | EMUL_SEG_S | EMUL_SEG_DPL |
-                                         (wide ? EMUL_SEG_DB : 0) | (code_seg ? 0xb : 0x3)};
-    if (wide) {
-        res->sel = code_seg ? NATIVE_CS32 : NATIVE_DS32;
-    } else {
-        res->sel = code_seg ? NATIVE_CS16 : NATIVE_DS16;
-        res->base = code_seg ? CODE_BASE : DATA16_BASE;
     }
+}
+
+/* FS and GS are the test program's. */
+static int write_segment(struct emul_ctxt *ctxt, enum emul_seg seg, const struct emul_segment *val)
+{
+    (void)ctxt;
+    if (seg > EMUL_SEG_DS)
+        return EMUL_UNHANDLEABLE;
+    segs[seg] = *val;
     return EMUL_OKAY;
 }
 
@@ -181,6 +269,7 @@ static const struct emul_ops ops = {
     .probe_write = mem_probe,
     .cpuid = host_cpuid,
     .segment = segment,
+    .write_segment = write_segment,
     .read_cr = read_cr,
     .read_xcr = read_xcr,
     .read_vector = read_vector,
@@ -188,6 +277,12 @@ static const struct emul_ops ops = {
 };
 
 /* ---- making instructions ---- */
+
+static void poke(uint64_t linear, uint64_t val, unsigned int bytes)
+{
+    if (linear - ARENA_BASE <= ARENA_SIZE - bytes)
+        memcpy(arena + (linear - ARENA_BASE), &val, bytes);
+}
 
 static uint64_t interesting(void)
 {
@@ -328,6 +423,42 @@ static void aim(struct emul_ctxt *ctxt, const struct insn *insn)
         *emul_gpr(ctxt->regs, insn->reg) &= 0x1ff;
 }
 
+/* Selectors that mean something, or just do not. */
+static uint16_t some_selector(void)
+{
+    static const uint8_t index[] = {0, 1, 2, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 13, 16};
+    unsigned int sel = index[rnd() % sizeof(index)] << 3 | (chance(4) ? rnd() & 3 : 3);
+
+    if (chance(4))
+        sel = (rnd() % 3) << 3 | 4 | (sel & 3);
+    return sel;
+}
+
+/* Put selectors where the instruction will look for them. */
+static void aim_selectors(struct emul_ctxt *ctxt, const struct insn *insn)
+{
+    emul_exec_fn *exec = insn->row->exec;
+    uint64_t mem = insn->mem_off + data_base, sp = ctxt->regs->rsp;
+    unsigned int bytes = insn->op_bytes;
+    uint16_t sel = some_selector();
+
+    if (exec == emul_op_mov_to_seg || exec == emul_op_ask_descriptor || exec == emul_op_verify) {
+        if (insn->has_mem)
+            poke(mem, sel, 2);
+        else
+            *emul_gpr(ctxt->regs, insn->rm) = sel;
+    } else if (exec == emul_op_load_far || exec == emul_op_jmp_far || exec == emul_op_call_far) {
+        if (insn->has_mem)
+            poke(mem + bytes, sel, 2);
+        else
+            memcpy(code + insn->len - 2, &sel, 2);
+    } else if (exec == emul_op_pop_seg || exec == emul_op_ret_far || exec == emul_op_iret) {
+        sp = (sp & width_mask(ctxt->sp_size / 8)) + data_base;
+        for (unsigned int i = 0; i < 5; i++)
+            poke(sp + i * bytes, i == 0 || i == 3 ? target() : some_selector(), bytes);
+    }
+}
+
 /* ---- what may differ ---- */
 
 static uint64_t undefined_shift(const struct insn *insn, unsigned int count, unsigned int bits)
@@ -434,9 +565,9 @@ static bool unlike_others(const struct emul_ctxt *ctxt, const struct insn *insn)
 {
     if (!ctxt->exception.pending || !insn->row)
         return false;
-    return (insn->opcode == 0xff && (insn->reg & 7) == 2) || insn->opcode == 0xe8 ||
-           insn->opcode == 0x61 || insn->opcode == 0x0fc7 ||
-           (ctxt->addr_size == 32 &&
+    return (insn->opcode == 0xff && (insn->reg & 6) == 2) || insn->opcode == 0xe8 ||
+           insn->opcode == 0x9a || insn->opcode == 0x61 || insn->opcode == 0x0fc7 ||
+           (ctxt->addr_size == 32 && !ctxt->exception.error_code &&
             (ctxt->exception.vector == EMUL_VEC_GP || ctxt->exception.vector == EMUL_VEC_SS));
 }
 
@@ -466,6 +597,9 @@ static void report(const struct insn *insn, unsigned int mode, const struct cpu_
     printf("    flags: %lx -> %lx, really %lx; rip +%ld, really +%ld\n", (long)before->rflags,
            (long)emulated->rflags, (long)real->flags, (long)(emulated->rip - before->rip),
            (long)(real->rip - before->rip));
+    printf("    es %x, really %x; cs %x, really %x; ss %x, really %x; ds %x, really %x\n",
+           segs[0].sel, real->sel[0], segs[1].sel, real->sel[1], segs[2].sel, real->sel[2],
+           segs[3].sel, real->sel[3]);
     for (unsigned int i = 0; i < 16; i++)
         if (memcmp(vectors[i], real->vector_regs[i], 32))
             printf("    vector register %u differs\n", i);
@@ -480,6 +614,15 @@ static bool same_vectors(const struct machine *real, unsigned int mode)
 {
     for (unsigned int i = 0; i < (mode == 64 ? 16 : 8); i++)
         if (memcmp(vectors[i], real->vector_regs[i], native_has_avx() ? 32 : 16))
+            return false;
+    return true;
+}
+
+static bool same_selectors(const struct machine *real)
+{
+    for (unsigned int i = 0; i < 4; i++)
+        /* On the way into the signal's handler null selectors lose their RPL. */
+        if (segs[i].sel != real->sel[i] && (segs[i].sel > 3 || real->sel[i] > 3))
             return false;
     return true;
 }
@@ -515,7 +658,14 @@ static bool same(const struct insn *insn, const struct cpu_user_regs *before,
             return false;
     }
     return real->rip == emulated->rip && !((real->flags ^ emulated->rflags) & ~ignored) &&
-           !memcmp(shadow, arena, ARENA_SIZE) && same_vectors(real, ctxt->addr_size);
+           !memcmp(shadow, arena, ARENA_SIZE) && same_vectors(real, ctxt->addr_size) &&
+           same_selectors(real);
+}
+
+/* Where the system's tables are is the system's secret; some of them keep it, some do not. */
+static bool systems_own(const struct insn *insn)
+{
+    return insn->row->exec == emul_op_store_table || insn->row->exec == emul_op_store_selector;
 }
 
 enum verdict trial(unsigned int mode, uint32_t opcode)
@@ -526,6 +676,7 @@ enum verdict trial(unsigned int mode, uint32_t opcode)
                              .addr_size = mode,
                              .sp_size = mode,
                              .cpl = 3,
+                             .lma = true,
                              .rep_max = 1000,
                              .amd = !trial_intel};
     struct machine real;
@@ -533,13 +684,15 @@ enum verdict trial(unsigned int mode, uint32_t opcode)
     int rc;
 
     data_base = mode == 16 ? DATA16_BASE : 0;
+    load_segments(mode);
+    stray = false;
     make_registers(&before, mode);
     make_code(mode, opcode);
     if (x86_decode(&ctxt, &insn) != EMUL_OKAY) {
         if (!ctxt.exception.pending || chance(16))
             return TRIAL_SKIPPED;
     } else {
-        if (!emul_insn_is_executable(&insn) || emul_insn_is_privop(&insn))
+        if (!emul_insn_is_executable(&insn) || emul_insn_is_privop(&insn) || systems_own(&insn))
             return TRIAL_SKIPPED;
         if (!chance(32))
             aim(&ctxt, &insn);
@@ -550,6 +703,8 @@ enum verdict trial(unsigned int mode, uint32_t opcode)
 
     for (unsigned int i = 0; i < ARENA_SIZE; i += 8)
         *(uint64_t *)(arena + i) = chance(4) ? interesting() : rnd();
+    if (x86_decode(&ctxt, &insn) == EMUL_OKAY)
+        aim_selectors(&ctxt, &insn);
     memcpy(shadow, arena, ARENA_SIZE);
     for (unsigned int i = 0; i < sizeof(vectors); i += 8)
         *(uint64_t *)((uint8_t *)vectors + i) = rnd();
@@ -567,9 +722,12 @@ enum verdict trial(unsigned int mode, uint32_t opcode)
         (rc == EMUL_OKAY && undefined_result(&insn, &before)) || unlike_others(&ctxt, &insn) ||
         (ctxt.retire.again && !(before.rflags & FL_TF)))
         return TRIAL_SKIPPED;
+    /* No trap follows what loads SS, nor may there be one to keep IRET's flags from being seen. */
+    if (rc == EMUL_OKAY && ctxt.retire.mov_ss)
+        before.rflags &= ~(uint64_t)FL_TF, regs.rflags &= ~(uint64_t)FL_TF;
     /* Without the trap flag a branch would run away. */
     if (rc == EMUL_OKAY && !(before.rflags & FL_TF) && regs.rip != before.rip + insn.len)
-        before.rflags |= FL_TF, regs.rflags |= FL_TF;
+        before.rflags |= FL_TF, regs.rflags |= insn.opcode == 0xcf ? 0 : FL_TF;
 
     for (unsigned int i = 0; i < 16; i++)
         real.gpr[i] = *emul_gpr(&before, i);

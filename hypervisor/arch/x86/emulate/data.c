@@ -288,20 +288,7 @@ static int read_selector(struct emul_state *s, unsigned int seg, uint16_t *sel)
     return rc;
 }
 
-static int load_selector(struct emul_state *s, unsigned int seg, uint16_t sel)
-{
-    int rc;
-
-    if (seg == EMUL_SEG_CS || seg > EMUL_SEG_GS)
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
-    if (!s->ops->load_segment)
-        return EMUL_UNHANDLEABLE;
-    rc = s->ops->load_segment(s->ctxt, seg, sel);
-    s->ctxt->retire.mov_ss = seg == EMUL_SEG_SS;
-    return rc;
-}
-
-/* PUSH and POP name the segment register in the opcode. */
+/* The opcode names the register. */
 int emul_op_push_seg(struct emul_state *s)
 {
     unsigned int bytes = s->insn->op_bytes;
@@ -323,17 +310,6 @@ int emul_op_push_seg(struct emul_state *s)
     return emul_push(s, sel, bytes);
 }
 
-int emul_op_pop_seg(struct emul_state *s)
-{
-    unsigned int sp_bytes = s->ctxt->sp_size / 8;
-    uint64_t sel;
-    /* Only the selector is read, whatever the size of what is popped. */
-    int rc = emul_mem_read(s, EMUL_SEG_SS, emul_reg_read(s, RSP, sp_bytes), &sel, 2);
-
-    emul_reg_write(s, RSP, sp_bytes, s->gpr[RSP] + s->insn->op_bytes);
-    return rc == EMUL_OKAY ? load_selector(s, s->insn->opcode >> 3 & 7, sel) : rc;
-}
-
 int emul_op_mov_from_seg(struct emul_state *s)
 {
     uint16_t sel = 0;
@@ -345,16 +321,6 @@ int emul_op_mov_from_seg(struct emul_state *s)
     if (s->dst.kind == OP_MEM)
         s->dst.bytes = 2;
     return emul_operand_store(s, &s->dst);
-}
-
-int emul_op_mov_to_seg(struct emul_state *s)
-{
-    unsigned int seg = s->insn->reg & 7;
-    int rc = EMUL_OKAY;
-
-    if (seg != EMUL_SEG_CS && seg <= EMUL_SEG_GS)
-        rc = emul_operand_load(s, &s->src);
-    return rc == EMUL_OKAY ? load_selector(s, seg, s->src.val) : rc;
 }
 
 /* Raise the privilege level that a selector asks for to that of another one. */

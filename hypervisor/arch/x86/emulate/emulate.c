@@ -465,11 +465,12 @@ int x86_emulate_insn(struct emul_ctxt *ctxt, const struct insn *insn)
     s.ctxt = ctxt;
     s.ops = ctxt->ops;
     s.insn = insn;
-    s.keep_dst = s.partial = false;
+    s.keep_dst = s.keep_rf = s.partial = false;
     load_registers(&s);
     rc = execute(&s);
     if (rc == EMUL_OKAY) {
-        s.flags &= ~(uint64_t)FL_RF;
+        if (!s.keep_rf)
+            s.flags &= ~(uint64_t)FL_RF;
         commit_registers(&s);
         ctxt->regs->rip = s.rip;
         ctxt->retire.singlestep = trap && !ctxt->retire.mov_ss;

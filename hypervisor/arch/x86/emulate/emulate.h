@@ -52,7 +52,13 @@ enum emul_seg {
     EMUL_SEG_DS,
     EMUL_SEG_FS,
     EMUL_SEG_GS,
-    EMUL_SEG_NONE, /* the address is linear already: descriptor tables and the like */
+    /* What descriptor tables and system segments are read through: always with supervisor's rights.
+     */
+    EMUL_SEG_TR,
+    EMUL_SEG_LDTR,
+    EMUL_SEG_GDTR, /* base and limit only */
+    EMUL_SEG_IDTR,
+    EMUL_SEG_NONE, /* no prefix; or the address is linear already */
 };
 
 /* Attributes: bits 40-47 and 52-55 of a descriptor, side by side. */
@@ -81,8 +87,10 @@ struct emul_cpuid {
 enum emul_access { EMUL_READ, EMUL_WRITE, EMUL_EXEC };
 
 #define EMUL_VEC_DE 0
+#define EMUL_VEC_BR 5
 #define EMUL_VEC_UD 6
 #define EMUL_VEC_NM 7
+#define EMUL_VEC_NP 11
 #define EMUL_VEC_SS 12
 #define EMUL_VEC_GP 13
 #define EMUL_VEC_PF 14
@@ -151,7 +159,14 @@ struct emul_ops {
     /* Segment registers.  Without `segment`, 64-bit code has a flat address space and no FS or GS.
      */
     int (*segment)(struct emul_ctxt *ctxt, enum emul_seg seg, struct emul_segment *res);
-    int (*load_segment)(struct emul_ctxt *ctxt, enum emul_seg seg, uint16_t sel);
+    /*
+     * Called last, with what has been checked: a segment register as its descriptor says, LDTR, TR
+     * or a table register.  The RPL of CS is the new CPL.  Where an instruction loads several, only
+     * the first may fail.
+     */
+    int (*write_segment)(struct emul_ctxt *ctxt, enum emul_seg seg, const struct emul_segment *val);
+    /* INT n, INT3, INTO in protected mode: deliver it as such, rip being `insn->next`. */
+    int (*soft_interrupt)(struct emul_ctxt *ctxt, const struct insn *insn, uint8_t vector);
 
     /*
      * Vector register `reg`, its lower 16 or (only where the guest has AVX switched on) 32 bytes.
@@ -174,6 +189,7 @@ struct emul_ctxt {
     uint8_t sp_size;   /* the stack segment's: 16, 32 or 64 */
     uint8_t cpl, iopl; /* as the guest believes them to be */
     bool real_mode;    /* no protection: real mode or virtual-8086 mode */
+    bool lma;          /* EFER.LMA: long mode, in 64-bit code or in other; for far transfers */
     bool la57;         /* canonical means 57 bits */
     bool amd;          /* near branches honour an operand-size prefix in 64-bit mode */
     uint16_t rep_max;  /* iterations of a string instruction in one call; 0: the default, 128 */

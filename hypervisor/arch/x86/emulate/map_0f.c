@@ -14,16 +14,20 @@ const struct opcode emul_row_modrm_imm32 = DEC(0, MODRM, Id);
 
 /* SLDT, STR, LLDT, LTR, VERR, VERW */
 static const struct opcode group6[16] = {
-    BOTH(0, DEC(PROT, Ev)), BOTH(1, DEC(PROT, Ev)), BOTH(2, DEC(PROT, Ew)),
-    BOTH(3, DEC(PROT, Ew)), BOTH(4, DEC(PROT, Ew)), BOTH(5, DEC(PROT, Ew)),
+    BOTH(0, OP(store_selector, PROT | SELF | MEMW, Ev)),
+    BOTH(1, OP(store_selector, PROT | SELF | MEMW, Ev)),
+    BOTH(2, OP(load_system, PROT | SELF | CPL0, NO, Ew)),
+    BOTH(3, OP(load_system, PROT | SELF | CPL0, NO, Ew)),
+    BOTH(4, OP(verify, PROT | SELF, NO, Ew)),
+    BOTH(5, OP(verify, PROT | SELF, NO, Ew)),
 };
 
 /* SGDT, SIDT, LGDT, LIDT, SMSW, shadow stacks, LMSW, INVLPG; as registers, all kinds of things. */
 static const struct opcode group7[16] = {
-    MEM(0) = DEC(0, M_),
-    MEM(1) = DEC(0, M_),
-    MEM(2) = DEC(0, M_),
-    MEM(3) = DEC(0, M_),
+    MEM(0) = OP(store_table, SELF | MEMW, M_),
+    MEM(1) = OP(store_table, SELF | MEMW, M_),
+    MEM(2) = OP(load_table, SELF | CPL0, M_),
+    MEM(3) = OP(load_table, SELF | CPL0, M_),
     BOTH(4, OP(smsw, SELF | PRIV | MEMW, Ev)),
     MEM(5) = DEC(0, M_),
     BOTH(6, OP(lmsw, SELF | CPL0 | PRIV, NO, Ew)),
@@ -78,8 +82,8 @@ static const struct opcode group15[16] = {
 const struct opcode emul_map_0f[256] = {
     [0x00] = GRP(group6, 0),
     [0x01] = GRP(group7, 0),
-    [0x02] = DEC(PROT, Gv, Ew),
-    [0x03] = DEC(PROT, Gv, Ew),
+    [0x02] = OP(ask_descriptor, PROT | SELF, Gv, Ew),
+    [0x03] = OP(ask_descriptor, PROT | SELF, Gv, Ew),
     [0x05] = DEC(0),
     [0x06] = OP(clts, CPL0 | PRIV),
     [0x07] = DEC(0),
@@ -160,10 +164,10 @@ const struct opcode emul_map_0f[256] = {
 
     [0xb0] = OP(cmpxchg, LOCK | SELF | MEMW, Eb, Gb),
     [0xb1] = OP(cmpxchg, LOCK | SELF | MEMW, Ev, Gv),
-    [0xb2] = DEC(0, Gv, Mv),
+    [0xb2] = OP(load_far, SELF, Gv, Mv),
     [0xb3] = OP(btr, LOCK | BITOFF, Ev, Gv),
-    [0xb4] = DEC(0, Gv, Mv),
-    [0xb5] = DEC(0, Gv, Mv),
+    [0xb4] = OP(load_far, SELF, Gv, Mv),
+    [0xb5] = OP(load_far, SELF, Gv, Mv),
     [0xb6] = OP(movzx, WR, Gv, Eb),
     [0xb7] = OP(movzx, WR, Gv, Ew),
     [0xb8] = OP(popcnt, SELF, Gv, Ev),

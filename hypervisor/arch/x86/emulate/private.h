@@ -132,6 +132,7 @@ struct emul_state {
     uint64_t rip, flags;
     struct operand dst, src, aux;
     bool keep_dst; /* do not store dst: not even the clearing of a register's upper half */
+    bool keep_rf;  /* RFLAGS.RF is what the instruction has made it */
     bool partial;  /* EMUL_EXCEPTION or EMUL_RETRY after some iterations: commit them */
 };
 
@@ -178,6 +179,39 @@ static inline bool in_long_mode(const struct emul_ctxt *ctxt)
     return ctxt->addr_size == 64;
 }
 
+/* ---- descriptors, segment.c ---- */
+
+struct descriptor {
+    uint64_t raw, linear;
+    enum emul_seg table; /* EMUL_SEG_GDTR or _LDTR */
+    struct emul_segment seg;
+};
+
+static inline unsigned int segment_dpl(uint16_t attr)
+{
+    return attr >> 5 & 3;
+}
+
+static inline bool segment_conforms(uint16_t attr)
+{
+    const uint16_t conforming = EMUL_SEG_S | EMUL_SEG_CODE | EMUL_SEG_EXPDOWN;
+
+    return (attr & conforming) == conforming;
+}
+
+/* An exception whose error code is the selector. */
+int emul_selector_fault(struct emul_state *s, uint8_t vector, uint16_t sel);
+/* #GP(sel) if it is beyond the table. */
+int emul_read_descriptor(struct emul_state *s, uint16_t sel, struct descriptor *d);
+/* Sets bits of a descriptor in memory, if it is still the same; else EMUL_RETRY. */
+int emul_mark_descriptor(struct emul_state *s, struct descriptor *d, uint64_t mark);
+/* sel as SS of code of this CPL; wide: 64-bit code. */
+int emul_check_stack_segment(struct emul_state *s, uint16_t sel, uint8_t cpl, bool wide,
+                             struct emul_segment *res);
+int emul_load_segment(struct emul_state *s, enum emul_seg seg, uint16_t sel);
+/* The memory operand: an offset of so many bytes, and a selector. */
+int emul_read_far(struct emul_state *s, unsigned int bytes, uint64_t *off, uint16_t *sel);
+
 /* ---- flags, arith.c ---- */
 /* Replace the arithmetic flags in `mask` by those in `val`. */
 static inline void set_flags(struct emul_state *s, uint64_t mask, uint64_t val)
@@ -209,8 +243,7 @@ emul_exec_fn EXEC(0f38f0), EXEC(0f38f1);
 emul_exec_fn EXEC(mov), EXEC(movzx), EXEC(movsx), EXEC(lea), EXEC(xchg), EXEC(xadd), EXEC(cmpxchg);
 emul_exec_fn EXEC(cmpxchg8b), EXEC(push), EXEC(pop), EXEC(pusha), EXEC(popa), EXEC(pushf),
     EXEC(popf);
-emul_exec_fn EXEC(push_seg), EXEC(pop_seg), EXEC(mov_from_seg), EXEC(mov_to_seg), EXEC(xlat),
-    EXEC(leave);
+emul_exec_fn EXEC(push_seg), EXEC(mov_from_seg), EXEC(xlat), EXEC(leave);
 emul_exec_fn EXEC(enter), EXEC(lahf), EXEC(sahf), EXEC(clc), EXEC(stc), EXEC(cmc), EXEC(cld),
     EXEC(std);
 emul_exec_fn EXEC(salc), EXEC(movnti), EXEC(arpl);
@@ -234,5 +267,13 @@ emul_exec_fn EXEC(group7_reg), EXEC(fsgsbase), EXEC(rdpid);
 #define LEFT_OUT __attribute__((weak))
 /* vector.c */
 emul_exec_fn EXEC(vector_move) LEFT_OUT;
+/* segment.c */
+emul_exec_fn EXEC(pop_seg) LEFT_OUT, EXEC(mov_to_seg) LEFT_OUT, EXEC(load_far) LEFT_OUT;
+emul_exec_fn EXEC(store_table) LEFT_OUT, EXEC(load_table) LEFT_OUT;
+emul_exec_fn EXEC(store_selector) LEFT_OUT, EXEC(load_system) LEFT_OUT;
+emul_exec_fn EXEC(ask_descriptor) LEFT_OUT, EXEC(verify) LEFT_OUT;
+/* far.c */
+emul_exec_fn EXEC(jmp_far) LEFT_OUT, EXEC(call_far) LEFT_OUT, EXEC(ret_far) LEFT_OUT;
+emul_exec_fn EXEC(iret) LEFT_OUT, EXEC(int) LEFT_OUT, EXEC(bound) LEFT_OUT;
 #undef LEFT_OUT
 #undef EXEC

@@ -17,12 +17,12 @@
 #include "domain/domain.h"
 #include <xen/hvm/params.h>
 
-/* Segments: numbers of enum emul_seg, and these. */
-#define HVM_SEG_TR   6
-#define HVM_SEG_LDTR 7
-#define HVM_SEG_GDTR 8 /* base and limit only */
-#define HVM_SEG_IDTR 9
-#define NR_HVM_SEGS  10
+/* Segments: numbers of enum emul_seg. */
+#define HVM_SEG_TR   EMUL_SEG_TR
+#define HVM_SEG_LDTR EMUL_SEG_LDTR
+#define HVM_SEG_GDTR EMUL_SEG_GDTR /* base and limit only */
+#define HVM_SEG_IDTR EMUL_SEG_IDTR
+#define NR_HVM_SEGS  EMUL_SEG_NONE
 
 /* Exceptions and interrupts; the types are numbered as both vendors do. */
 enum hvm_event_type { HVM_EVENT_INTR = 0, HVM_EVENT_NMI = 2, HVM_EVENT_EXCEPTION = 3 };

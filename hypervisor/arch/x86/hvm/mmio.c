@@ -6,15 +6,18 @@
  */
 #include "arch/x86/hvm/hvm.h"
 #include "asm/cpufeature.h"
+#include "asm/msr.h"
 #include "asm/regs.h"
 #include "kernel/console.h"
 #include "lib/string.h"
 
 #define DR6_SINGLE_STEP (1ul << 14)
 
-static uint32_t access_of(const struct emul_ctxt *ctxt)
+static uint32_t access_of(const struct emul_ctxt *ctxt, enum emul_seg seg)
 {
-    return ctxt->cpl == 3 ? PFEC_USER : 0;
+    bool table = seg >= EMUL_SEG_TR && seg < EMUL_SEG_NONE; /* the CPU itself reads it */
+
+    return ctxt->cpl == 3 && !table ? PFEC_USER : 0;
 }
 
 /* Is addr a page that may be accessed so, and where? */
@@ -22,14 +25,14 @@ static int translate(struct emul_ctxt *ctxt, uint64_t addr, uint32_t access, uin
 {
     uint32_t error;
 
-    if (hvm_translate(current, addr, access_of(ctxt) | access, gpa, &error))
+    if (hvm_translate(current, addr, access, gpa, &error))
         return emul_pagefault(ctxt, error, addr);
     return EMUL_OKAY;
 }
 
 static int fetch(struct emul_ctxt *ctxt, uint64_t addr, void *buf, unsigned bytes)
 {
-    uint32_t access = access_of(ctxt) | PFEC_FETCH, error;
+    uint32_t access = access_of(ctxt, EMUL_SEG_CS) | PFEC_FETCH, error;
     uint64_t gpa;
 
     if (!hvm_copy_from_linear(current, buf, addr, bytes, access))
@@ -53,10 +56,11 @@ static bool is_ram(uint64_t gpa)
 }
 
 /* A part of an access that lies in one page. */
-static int read_page(struct emul_ctxt *ctxt, uint64_t addr, uint8_t *buf, unsigned bytes)
+static int read_page(struct emul_ctxt *ctxt, uint64_t addr, uint8_t *buf, unsigned bytes,
+                     uint32_t access)
 {
     uint64_t gpa;
-    int rc = translate(ctxt, addr, 0, &gpa);
+    int rc = translate(ctxt, addr, access, &gpa);
 
     if (rc != EMUL_OKAY)
         return rc;
@@ -65,16 +69,17 @@ static int read_page(struct emul_ctxt *ctxt, uint64_t addr, uint8_t *buf, unsign
 
         memset(buf, 0, bytes);
         memcpy(buf, &val, min(bytes, 4u));
-    } else if (hvm_copy_from_linear(current, buf, addr, bytes, access_of(ctxt)))
+    } else if (hvm_copy_from_linear(current, buf, addr, bytes, access))
         memset(buf, 0xff, bytes);
     return EMUL_OKAY;
 }
 
-static int write_page(struct emul_ctxt *ctxt, uint64_t addr, const uint8_t *buf, unsigned bytes)
+static int write_page(struct emul_ctxt *ctxt, uint64_t addr, const uint8_t *buf, unsigned bytes,
+                      uint32_t access)
 {
     uint32_t val = 0;
     uint64_t gpa;
-    int rc = translate(ctxt, addr, PFEC_WRITE, &gpa);
+    int rc = translate(ctxt, addr, access | PFEC_WRITE, &gpa);
 
     if (rc != EMUL_OKAY)
         return rc;
@@ -84,7 +89,7 @@ static int write_page(struct emul_ctxt *ctxt, uint64_t addr, const uint8_t *buf,
             vlapic_write(current, gpa & 0xff0, val);
         return EMUL_OKAY;
     }
-    hvm_copy_to_linear(current, addr, buf, bytes, access_of(ctxt)); /* or nowhere */
+    hvm_copy_to_linear(current, addr, buf, bytes, access); /* or nowhere */
     return EMUL_OKAY;
 }
 
@@ -96,34 +101,35 @@ static unsigned in_this_page(uint64_t addr, unsigned bytes)
 static int read(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *buf, unsigned bytes)
 {
     unsigned n = in_this_page(addr, bytes);
-    int rc = read_page(ctxt, addr, buf, n);
+    uint32_t access = access_of(ctxt, seg);
+    int rc = read_page(ctxt, addr, buf, n, access);
 
-    (void)seg;
-    return rc || n == bytes ? rc : read_page(ctxt, addr + n, (uint8_t *)buf + n, bytes - n);
+    return rc || n == bytes ? rc : read_page(ctxt, addr + n, (uint8_t *)buf + n, bytes - n, access);
 }
 
 static int probe_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, unsigned bytes)
 {
     unsigned n = in_this_page(addr, bytes);
+    uint32_t access = access_of(ctxt, seg) | PFEC_WRITE;
     uint64_t gpa;
-    int rc = translate(ctxt, addr, PFEC_WRITE, &gpa);
+    int rc = translate(ctxt, addr, access, &gpa);
 
-    (void)seg;
-    return rc || n == bytes ? rc : translate(ctxt, addr + n, PFEC_WRITE, &gpa);
+    return rc || n == bytes ? rc : translate(ctxt, addr + n, access, &gpa);
 }
 
 static int write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, const void *buf,
                  unsigned bytes)
 {
     unsigned n = in_this_page(addr, bytes);
+    uint32_t access = access_of(ctxt, seg);
     int rc;
 
     if (n == bytes)
-        return write_page(ctxt, addr, buf, n);
+        return write_page(ctxt, addr, buf, n, access);
     rc = probe_write(ctxt, seg, addr, bytes);
     if (rc == EMUL_OKAY)
-        rc = write_page(ctxt, addr, buf, n);
-    return rc ?: write_page(ctxt, addr + n, (const uint8_t *)buf + n, bytes - n);
+        rc = write_page(ctxt, addr, buf, n, access);
+    return rc ?: write_page(ctxt, addr + n, (const uint8_t *)buf + n, bytes - n, access);
 }
 
 /*
@@ -134,8 +140,9 @@ static int cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, voi
                    const void *new, unsigned bytes, bool lock)
 {
     uint8_t found[16];
+    uint32_t access = access_of(ctxt, seg);
     uint64_t gpa;
-    int rc = translate(ctxt, addr, PFEC_WRITE, &gpa);
+    int rc = translate(ctxt, addr, access | PFEC_WRITE, &gpa);
 
     (void)lock;
     if (rc != EMUL_OKAY)
@@ -146,7 +153,7 @@ static int cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, voi
         return EMUL_RETRY;
     rc = read(ctxt, seg, addr, found, bytes);
     if (rc == EMUL_OKAY && !memcmp(found, old, bytes))
-        rc = write_page(ctxt, addr, new, bytes);
+        rc = write_page(ctxt, addr, new, bytes, access);
     memcpy(old, found, bytes);
     return rc;
 }
@@ -240,19 +247,23 @@ static const struct emul_ops mmio_ops = {.insn_fetch = fetch,
 static void init_ctxt(struct vcpu *v, struct cpu_user_regs *regs, struct emul_ctxt *ctxt)
 {
     struct emul_segment cs, ss;
-    uint64_t cr0 = hvm_vendor->get_cr(v, 0);
+    uint64_t cr0 = hvm_vendor->get_cr(v, 0), efer = 0;
+    bool wide; /* without long mode the descriptor's bit means nothing */
 
+    hvm_vendor->get_msr(v, MSR_EFER, &efer);
     hvm_vendor->get_segment(v, EMUL_SEG_CS, &cs);
     hvm_vendor->get_segment(v, EMUL_SEG_SS, &ss);
+    wide = (efer & EFER_LMA) && (cs.attr & EMUL_SEG_L);
     *ctxt = (struct emul_ctxt){
         .regs = regs,
         .ops = &mmio_ops,
-        .addr_size = cs.attr & EMUL_SEG_L    ? 64
+        .addr_size = wide                    ? 64
                      : cs.attr & EMUL_SEG_DB ? 32
                                              : 16,
-        .sp_size = cs.attr & EMUL_SEG_L    ? 64
+        .sp_size = wide                    ? 64
                    : ss.attr & EMUL_SEG_DB ? 32
                                            : 16,
+        .lma = efer & EFER_LMA,
         .cpl = hvm_vendor->get_cpl(v),
         .iopl = (regs->rflags & EFLAGS_IOPL) >> 12,
         .real_mode = !(cr0 & CR0_PE) || (regs->rflags & EFLAGS_VM),
