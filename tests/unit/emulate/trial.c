@@ -174,9 +174,14 @@ static int mem_cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr,
     int rc = touch(ctxt, addr, bytes, true);
     uint8_t *mem;
 
-    (void)seg, (void)lock;
+    (void)seg;
     if (rc != EMUL_OKAY)
         return rc;
+    /* A lock over two cache lines: Linux has programs that do that wait. */
+    if (lock && (addr & 63) + bytes > 64) {
+        stray = true;
+        return EMUL_UNHANDLEABLE;
+    }
     mem = shadow + (addr - ARENA_BASE);
     if (!memcmp(mem, old, bytes))
         memcpy(mem, new, bytes);
@@ -455,7 +460,8 @@ static void aim_selectors(struct emul_ctxt *ctxt, const struct insn *insn)
     } else if (exec == emul_op_pop_seg || exec == emul_op_ret_far || exec == emul_op_iret) {
         sp = (sp & width_mask(ctxt->sp_size / 8)) + data_base;
         for (unsigned int i = 0; i < 5; i++)
-            poke(sp + i * bytes, i == 0 || i == 3 ? target() : some_selector(), bytes);
+            poke(sp + i * bytes,
+                 i == 0 || i == 3 ? chance(6) ? interesting() : target() : some_selector(), bytes);
     }
 }
 

@@ -341,7 +341,7 @@ static void load_registers(struct emul_state *s)
 #define LOAD(name, num) s->gpr[num] = regs->name;
     FOR_EACH_GPR(LOAD)
 #undef LOAD
-    s->flags = regs->rflags;
+    s->flags = regs->rflags & ~(uint64_t)FL_RF; /* which IRET alone sets */
     s->rip = s->insn->next;
 }
 
@@ -465,12 +465,10 @@ int x86_emulate_insn(struct emul_ctxt *ctxt, const struct insn *insn)
     s.ctxt = ctxt;
     s.ops = ctxt->ops;
     s.insn = insn;
-    s.keep_dst = s.keep_rf = s.partial = false;
+    s.keep_dst = s.partial = false;
     load_registers(&s);
     rc = execute(&s);
     if (rc == EMUL_OKAY) {
-        if (!s.keep_rf)
-            s.flags &= ~(uint64_t)FL_RF;
         commit_registers(&s);
         ctxt->regs->rip = s.rip;
         ctxt->retire.singlestep = trap && !ctxt->retire.mov_ss;

@@ -82,10 +82,14 @@ static int find_target(struct emul_state *s, uint16_t sel, uint64_t off, enum tr
     return rc;
 }
 
-/* The offset lies in the new segment? */
-static int check_offset(struct emul_state *s, const struct target *t)
+/* Does the offset lie in the new segment?  Of one below 4 GB only the lower half is looked at. */
+static int check_offset(struct emul_state *s, struct target *t)
 {
-    bool fine = t->wide ? emul_is_canonical(s->ctxt, t->off) : t->off <= t->cs.limit;
+    bool fine;
+
+    if (!t->wide)
+        t->off &= 0xffffffff;
+    fine = t->wide ? emul_is_canonical(s->ctxt, t->off) : t->off <= t->cs.limit;
 
     return fine ? EMUL_OKAY : emul_inject(s->ctxt, EMUL_VEC_GP, 0);
 }
@@ -172,13 +176,24 @@ static int drop_segments(struct emul_state *s, uint8_t cpl)
     return rc;
 }
 
-/* A word of the frame that is returned by, counted from the stack pointer. */
-static int frame_word(struct emul_state *s, unsigned int word, uint64_t *val)
+/* A word of the frame that is returned by, counted from the stack pointer; or as much of it. */
+static int frame_part(struct emul_state *s, unsigned int word, uint64_t *val, unsigned int bytes)
 {
-    unsigned int bytes = s->insn->op_bytes;
     uint64_t mask = width_mask(s->ctxt->sp_size / 8);
 
-    return emul_mem_read(s, EMUL_SEG_SS, (s->gpr[RSP] + word * bytes) & mask, val, bytes);
+    return emul_mem_read(s, EMUL_SEG_SS, (s->gpr[RSP] + word * s->insn->op_bytes) & mask, val,
+                         bytes);
+}
+
+static int frame_word(struct emul_state *s, unsigned int word, uint64_t *val)
+{
+    return frame_part(s, word, val, s->insn->op_bytes);
+}
+
+/* Nothing above it is read. */
+static int frame_selector(struct emul_state *s, unsigned int word, uint64_t *sel)
+{
+    return frame_part(s, word, sel, 2);
 }
 
 static void drop_words(struct emul_state *s, unsigned int words)
@@ -187,14 +202,14 @@ static void drop_words(struct emul_state *s, unsigned int words)
 }
 
 /* Pops rSP and SS, for a return to other code than the like of this. */
-static int pop_stack(struct emul_state *s, const struct target *t, unsigned int bytes, uint64_t *sp,
+static int pop_stack(struct emul_state *s, const struct target *t, uint64_t *sp,
                      struct emul_segment *ss)
 {
     uint64_t sel;
-    int rc = emul_pop(s, sp, bytes);
+    int rc = frame_selector(s, 1, &sel);
 
     if (rc == EMUL_OKAY)
-        rc = emul_pop(s, &sel, bytes);
+        rc = frame_word(s, 0, sp);
     return rc == EMUL_OKAY ? emul_check_stack_segment(s, sel, t->cpl, t->wide, ss) : rc;
 }
 
@@ -214,11 +229,11 @@ static int enter_outer(struct emul_state *s, const struct target *t, uint64_t sp
 
 int emul_op_ret_far(struct emul_state *s)
 {
-    unsigned int bytes = s->insn->op_bytes, sp_bytes = s->ctxt->sp_size / 8;
+    unsigned int sp_bytes = s->ctxt->sp_size / 8;
     uint64_t off, sel, sp;
     struct emul_segment ss;
     struct target t;
-    int rc = frame_word(s, 1, &sel); /* which faults first is Intel's order */
+    int rc = frame_selector(s, 1, &sel); /* which faults first is Intel's order */
 
     if (rc == EMUL_OKAY)
         rc = frame_word(s, 0, &off);
@@ -233,7 +248,7 @@ int emul_op_ret_far(struct emul_state *s)
         return rc == EMUL_OKAY ? enter_target(s, &t) : rc;
     }
     emul_reg_write(s, RSP, sp_bytes, s->gpr[RSP] + s->src.val);
-    rc = pop_stack(s, &t, bytes, &sp, &ss);
+    rc = pop_stack(s, &t, &sp, &ss);
     if (rc == EMUL_OKAY)
         rc = check_offset(s, &t);
     return rc == EMUL_OKAY ? enter_outer(s, &t, sp + s->src.val, &ss) : rc;
@@ -254,7 +269,6 @@ static int load_flags(struct emul_state *s, uint64_t val, unsigned int bytes)
     if (may_if && s->ops->write_if)
         rc = s->ops->write_if(s->ctxt, val & FL_IF);
     set_flags(s, mask & width_mask(bytes), val);
-    s->keep_rf = bytes > 2;
     return rc;
 }
 
@@ -280,7 +294,7 @@ int emul_op_iret(struct emul_state *s)
     if (rc == EMUL_OKAY)
         rc = frame_word(s, 2, &flags);
     if (rc == EMUL_OKAY)
-        rc = frame_word(s, 1, &sel);
+        rc = frame_selector(s, 1, &sel);
     if (rc == EMUL_OKAY)
         rc = frame_word(s, 0, &off);
     if (rc != EMUL_OKAY)
@@ -293,7 +307,7 @@ int emul_op_iret(struct emul_state *s)
     drop_words(s, 3);
     with_stack = in_long_mode(s->ctxt) || t.cpl != s->ctxt->cpl;
     if (with_stack)
-        rc = pop_stack(s, &t, bytes, &sp, &ss);
+        rc = pop_stack(s, &t, &sp, &ss);
     if (rc == EMUL_OKAY)
         rc = check_offset(s, &t);
     if (rc == EMUL_OKAY)

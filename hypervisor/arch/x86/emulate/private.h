@@ -132,7 +132,6 @@ struct emul_state {
     uint64_t rip, flags;
     struct operand dst, src, aux;
     bool keep_dst; /* do not store dst: not even the clearing of a register's upper half */
-    bool keep_rf;  /* RFLAGS.RF is what the instruction has made it */
     bool partial;  /* EMUL_EXCEPTION or EMUL_RETRY after some iterations: commit them */
 };
 
