@@ -1,13 +1,29 @@
 # SPDX-License-Identifier: MIT
 """PVH guests: Debian's own kernel in a machine of its own, by stock xl."""
+import base64
+import os
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 FREE = "xl info free_memory"
 
 
-def test_debian_runs_as_pvh(dom0, guests):
+def compiled(source, program):
+    """A program without a library, as text."""
+    subprocess.run(["gcc", "-O1", "-nostdlib", "-static", "-ffreestanding", "-fno-stack-protector",
+                    "-fcf-protection=none", "-Wl,--build-id=none,-z,noseparate-code,-n", "-s",
+                    "-o", program, os.path.join(HERE, source)], check=True)
+    with open(program, "rb") as file:
+        return base64.b64encode(file.read()).decode()
+
+
+def test_debian_runs_as_pvh(dom0, guests, tmp_path):
     """Two VCPUs, a console, a disk on dom0's blkback; it powers off by itself and leaves nothing."""
     assert "hvm" in dom0.sh("xl info virt_caps").split()
     dom0.sh("dd if=/dev/zero of=/tmp/pvh.img bs=1M count=4 2>/dev/null; "
             "echo from dom0 | dd of=/tmp/pvh.img conv=notrunc 2>/dev/null; losetup /dev/loop3 /tmp/pvh.img")
+    program = compiled("touch_mmio.c", tmp_path / "touch_mmio")
+    dom0.sh(f"echo {program} | base64 -d | dd of=/tmp/pvh.img bs=1k seek=8 conv=notrunc 2>/dev/null")
     before = dom0.sh(FREE)
     guests.linux("h", 'type="pvh"', "vcpus=2", "memory=192", 'disk=["phy:/dev/loop3,xvda,w"]',
                  'on_poweroff="destroy"')
@@ -18,6 +34,8 @@ def test_debian_runs_as_pvh(dom0, guests):
         guest.until("[ -b /dev/xvda ]", 30)
         assert guest.sh("head -n 1 /dev/xvda").strip() == "from dom0"
         guest.sh("echo from the guest | dd of=/dev/xvda bs=512 seek=1 conv=fsync 2>/dev/null")
+        # What is not memory, with all kinds of instructions.
+        guest.sh("dd if=/dev/xvda of=/tmp/touch bs=1k skip=8 count=8 2>/dev/null; chmod +x /tmp/touch; /tmp/touch")
         # Events, timers and both VCPUs under load.
         guest.sh("for i in 1 2 3 4; do (dd if=/dev/zero bs=64k count=200 2>/dev/null | md5sum) & done; wait",
                  120)
