@@ -425,7 +425,7 @@ static void test_reserved_bits_of_x2apic_fault(void **state)
         unsigned off;
         uint64_t bad, good;
     } writes[] = {{TPR, 0x100, 0xff},           {EOI, 1, 0},
-                  {SVR, 0x200, 0x1ff},          {ESR, 1, 0},
+                  {SVR, 0x400, 0x3ff},          {ESR, 1, 0},
                   {ICR, 1 << 12, 0xf1},         {ICR, 1 << 16, 0xc8f1},
                   {ICR, 1u << 31, 0xf1},        {LVTT, 1 << 8, 0x310ff},
                   {LVTT, 1 << 19, 0x50040},     {LINT0, 1 << 11, 0x1f7ff},

@@ -51,6 +51,7 @@ enum {
 
 #define VERSION_MAXLVT 0x50014 /* six entries, integrated */
 #define SVR_ENABLED    0x100
+#define SVR_BITS       0x3ff /* the last: focus processors, which there are none of */
 #define LVT_MASKED     0x10000
 #define TIMER_MODE     0x60000
 #define TIMER_PERIODIC 0x20000
@@ -515,7 +516,7 @@ static void set_lvt(struct vcpu *v, unsigned off, uint32_t val)
 
 static void set_svr(struct vlapic *l, uint32_t val)
 {
-    *reg(l, R_SVR) = val & 0x1ff;
+    *reg(l, R_SVR) = val & SVR_BITS;
     if (val & SVR_ENABLED)
         return;
     spin_lock(&l->lock);
@@ -643,7 +644,7 @@ static uint32_t x2apic_bits(const struct vcpu *v, unsigned off)
     case R_SELF_IPI:
         return 0xff;
     case R_SVR:
-        return 0x1ff;
+        return SVR_BITS;
     case R_ICR:
         return ICR_VALID;
     case R_TIMER_INIT:
