@@ -4,6 +4,8 @@
  * modes, and from the guest physical address to the page by the p2m.  What is not there, or is no
  * RAM of the guest's nor granted to it, is not copied.
  *
+ * All of this is for current.  Interrupts are off while frames of its are looked at (p2m_ram()).
+ *
  * Rights are the CPU's, of the access as the caller names it (PFEC_WRITE, _USER, _FETCH), but for
  * SMAP and protection keys.  Accessed and dirty bits are set as the CPU would.
  */
@@ -16,42 +18,51 @@
 
 struct walk {
     struct vcpu *v;
-    uint64_t cr0, cr4, efer;
+    struct hvm_paging p;
     uint32_t access;
-    bool pae; /* entries of eight bytes */
+    uint64_t *missing; /* where a frame of the tables' has no RAM */
 };
+#define NOTHING_MISSING (~0ULL)
 
-/* Reads an entry of a table, marks it accessed (and a leaf dirty), and says whether it is there. */
-static bool read_entry(const struct walk *w, uint64_t table, unsigned index, unsigned level,
-                       uint64_t *e)
+/* Interrupts off.  Of what is granted to the guest read-only, only to read. */
+static inline void *ram_at(struct vcpu *v, uint64_t gpa, bool write)
 {
-    unsigned size = w->pae ? 8 : 4;
-    struct page_info *pg = p2m_get_page(w->v->domain, _gfn(table >> PAGE_SHIFT));
-    uint64_t mark = PTE_ACCESSED, seen = 0;
-    void *p;
+    return p2m_ram(&v->domain->arch.hvm->p2m, &v->arch.hvm->p2m_memory, gpa >> PAGE_SHIFT, write);
+}
 
-    if (!pg)
-        return false;
-    p = (char *)page_to_virt(pg) + (table & (PAGE_SIZE - 1)) + index * size;
-    *e = w->pae ? READ_ONCE(*(uint64_t *)p) : READ_ONCE(*(uint32_t *)p);
-    if ((w->access & PFEC_WRITE) && (level == 1 || (*e & PTE_PSE)))
-        mark |= PTE_DIRTY;
-    /* The third level of PAE has no such bits. */
-    seen = *e;
-    if ((*e & PTE_PRESENT) && (*e & mark) != mark && !(level == 3 && !(w->efer & EFER_LMA))) {
-        if (w->pae)
-            __atomic_compare_exchange_n((uint64_t *)p, &seen, seen | mark, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_RELAXED);
-        else {
-            uint32_t seen32 = seen;
+/* A frame of the guest's tables. */
+static inline void *table_at(const struct walk *w, uint64_t table)
+{
+    void *p = ram_at(w->v, table, true);
 
-            __atomic_compare_exchange_n((uint32_t *)p, &seen32, seen32 | (uint32_t)mark, false,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-        }
-        p2m_mark_dirty(w->v->domain, _gfn(table >> PAGE_SHIFT));
-    }
-    put_page(pg);
-    return true;
+    if (unlikely(!p))
+        *w->missing = table;
+    return p;
+}
+
+static bool pae(const struct walk *w)
+{
+    return w->p.cr4 & CR4_PAE;
+}
+
+/* Sets bits of the entry at e, which was `seen` a moment ago, in the guest's table. */
+static void mark(const struct walk *w, uint64_t table, void *e, uint64_t seen, uint64_t bits)
+{
+    uint32_t seen32 = seen;
+
+    if (pae(w))
+        __atomic_compare_exchange_n((uint64_t *)e, &seen, seen | bits, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_RELAXED);
+    else
+        __atomic_compare_exchange_n((uint32_t *)e, &seen32, seen32 | (uint32_t)bits, false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    p2m_mark_dirty(w->v->domain, _gfn(table >> PAGE_SHIFT));
+}
+
+/* Accessed; and dirty, what is written by. */
+static uint64_t marks_of(const struct walk *w, bool leaf)
+{
+    return PTE_ACCESSED | (leaf && (w->access & PFEC_WRITE) ? PTE_DIRTY : 0);
 }
 
 static bool allowed(const struct walk *w, uint64_t rights, bool nx)
@@ -60,92 +71,191 @@ static bool allowed(const struct walk *w, uint64_t rights, bool nx)
         if (!(rights & PTE_USER) || ((w->access & PFEC_WRITE) && !(rights & PTE_RW)))
             return false;
     } else {
-        if ((w->access & PFEC_WRITE) && !(rights & PTE_RW) && (w->cr0 & CR0_WP))
+        if ((w->access & PFEC_WRITE) && !(rights & PTE_RW) && (w->p.cr0 & CR0_WP))
             return false;
-        if ((w->access & PFEC_FETCH) && (rights & PTE_USER) && (w->cr4 & CR4_SMEP))
+        if ((w->access & PFEC_FETCH) && (rights & PTE_USER) && (w->p.cr4 & CR4_SMEP))
             return false;
     }
     return !((w->access & PFEC_FETCH) && nx);
 }
 
-static int walk(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_t *error)
+static int checked(const struct walk *w, uint64_t rights, bool nx, uint32_t *error)
 {
-    bool long_mode = w->efer & EFER_LMA, nx = false;
-    unsigned levels = long_mode ? (w->cr4 & CR4_LA57 ? 5 : 4) : w->pae ? 3 : 2;
-    unsigned bits = w->pae ? 9 : 10;
-    uint64_t table = hvm_vendor->get_cr(w->v, 3), rights = PTE_RW | PTE_USER, e = 0;
-
-    *error = w->access & (PFEC_WRITE | PFEC_USER | PFEC_FETCH);
-    table &= long_mode ? PTE_ADDR : w->pae ? 0xffffffe0u : 0xfffff000u;
-    for (unsigned level = levels;; level--) {
-        unsigned shift = PAGE_SHIFT + bits * (level - 1);
-        unsigned index = (addr >> shift) & ((1u << bits) - 1);
-
-        if (levels == 3 && level == 3)
-            index = (addr >> 30) & 3;
-        if (!read_entry(w, table, index, level, &e) || !(e & PTE_PRESENT))
-            return -EFAULT;
-        if (!(level == 3 && !long_mode))
-            rights &= e;
-        nx |= w->pae && (e & PTE_NX) && (w->efer & EFER_NXE);
-        if (level == 1 || ((e & PTE_PSE) && level <= 3 && !(level == 3 && !long_mode) &&
-                           (w->pae || (w->cr4 & CR4_PSE)))) {
-            uint64_t size = 1ULL << shift, base = e & PTE_ADDR & ~(size - 1);
-
-            if (!w->pae && level == 2) /* bits 13 to 20 are the address's above 32 */
-                base |= (e & 0x1fe000) << 19;
-            *gpa = base | (addr & (size - 1));
-            break;
-        }
-        table = e & PTE_ADDR;
-    }
-    if (allowed(w, rights, nx))
+    if (likely(allowed(w, rights, nx && (w->p.efer & EFER_NXE))))
         return 0;
     *error |= PFEC_PRESENT;
     return -EFAULT;
 }
 
-int hvm_translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa, uint32_t *error)
+/* In long mode: four levels, or five. */
+static int walk_long(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_t *error)
 {
-    struct walk w = {
-        .v = v, .cr0 = hvm_vendor->get_cr(v, 0), .cr4 = hvm_vendor->get_cr(v, 4), .access = access};
+    uint64_t table = w->p.cr3, rights = PTE_RW | PTE_USER, any = 0, marks, e;
+    bool leaf;
 
-    hvm_vendor->get_msr(v, MSR_EFER, &w.efer);
-    if (!(w.efer & EFER_LMA))
-        addr = (uint32_t)addr;
-    if (!(w.cr0 & CR0_PG)) {
-        *gpa = addr;
-        return 0;
+    for (unsigned shift = w->p.cr4 & CR4_LA57 ? 48 : 39;; shift -= 9) {
+        uint64_t *p = table_at(w, table & PTE_ADDR);
+
+        if (unlikely(!p))
+            return -EFAULT;
+        p += (addr >> shift) & (PTES_PER_TABLE - 1);
+        e = READ_ONCE(*p);
+        if (!(e & PTE_PRESENT))
+            return -EFAULT;
+        leaf = shift == PAGE_SHIFT || ((e & PTE_PSE) && shift <= 30);
+        marks = marks_of(w, leaf);
+        if (unlikely((e & marks) != marks))
+            mark(w, table & PTE_ADDR, p, e, marks);
+        rights &= e;
+        any |= e;
+        if (leaf) {
+            uint64_t below = (1ULL << shift) - 1;
+
+            *gpa = (e & PTE_ADDR & ~below) | (addr & below);
+            return checked(w, rights, any & PTE_NX, error);
+        }
+        table = e;
     }
-    w.pae = w.cr4 & CR4_PAE;
-    return walk(&w, addr, gpa, error);
 }
 
-/* One way or the other: dst or src is NULL. */
+/* In protected mode: two levels, or three (PAE), the uppermost of which has no rights. */
+static int walk_legacy(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_t *error)
+{
+    unsigned bits = pae(w) ? 9 : 10, size = pae(w) ? 8 : 4;
+    uint64_t table = w->p.cr3 & (pae(w) ? 0xffffffe0u : 0xfffff000u);
+    uint64_t rights = PTE_RW | PTE_USER, any = 0, marks, e;
+
+    for (unsigned level = pae(w) ? 3 : 2;; level--) {
+        unsigned shift = PAGE_SHIFT + bits * (level - 1);
+        unsigned index = (addr >> shift) & (level == 3 ? 3 : (1u << bits) - 1);
+        char *p = table_at(w, table);
+        bool leaf;
+
+        if (!p)
+            return -EFAULT;
+        p += (table & (PAGE_SIZE - 1)) + index * size;
+        e = pae(w) ? READ_ONCE(*(uint64_t *)p) : READ_ONCE(*(uint32_t *)p);
+        if (!(e & PTE_PRESENT))
+            return -EFAULT;
+        leaf = level == 1 || (level == 2 && (e & PTE_PSE) && (pae(w) || (w->p.cr4 & CR4_PSE)));
+        marks = level == 3 ? 0 : marks_of(w, leaf);
+        if ((e & marks) != marks)
+            mark(w, table, p, e, marks);
+        rights &= level == 3 ? ~0ULL : e;
+        any |= pae(w) ? e : 0;
+        if (leaf) {
+            uint64_t below = (1ULL << shift) - 1, base = e & PTE_ADDR & ~below;
+
+            if (!pae(w) && level == 2) /* bits 13 to 20 are the address's above 32 */
+                base |= (e & 0x1fe000) << 19;
+            *gpa = base | (addr & below);
+            return checked(w, rights, any & PTE_NX, error);
+        }
+        table = e & PTE_ADDR;
+    }
+}
+
+/* Interrupts off. */
+static int translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa, uint32_t *error,
+                     uint64_t *missing)
+{
+    struct walk w = {.v = v, .access = access, .missing = missing};
+
+    hvm_vendor->get_paging(v, &w.p);
+    *error = access & (PFEC_WRITE | PFEC_USER | PFEC_FETCH);
+    if (likely(w.p.efer & EFER_LMA))
+        return walk_long(&w, addr, gpa, error);
+    addr = (uint32_t)addr;
+    if (w.p.cr0 & CR0_PG)
+        return walk_legacy(&w, addr, gpa, error);
+    *gpa = addr;
+    return 0;
+}
+
+/*
+ * A frame may get its page only when somebody asks for it, which is done with interrupts as the
+ * caller had them.  True: gpa has one now.
+ */
+static bool populated(struct vcpu *v, uint64_t gpa)
+{
+    struct page_info *pg = p2m_get_page(v->domain, _gfn(gpa >> PAGE_SHIFT));
+
+    if (pg)
+        put_page(pg);
+    return pg;
+}
+
+/* As many frames as one access can be the first to touch, and one to be safe. */
+#define MAX_TRIES 8
+
+int hvm_translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa, uint32_t *error)
+{
+    int rc = -EFAULT;
+
+    for (unsigned tries = 0; rc && tries < MAX_TRIES; tries++) {
+        unsigned long flags = local_irq_save_();
+        uint64_t missing = NOTHING_MISSING;
+
+        rc = translate(v, addr, access, gpa, error, &missing);
+        local_irq_restore(flags);
+        if (missing == NOTHING_MISSING || !populated(v, missing))
+            break;
+    }
+    return rc;
+}
+
+/* What lies in one page, one way or the other: dst or src is NULL.  Interrupts off. */
+static bool copy_piece(struct vcpu *v, void *dst, const void *src, uint64_t addr, size_t n,
+                       uint32_t access, uint64_t *missing)
+{
+    uint64_t gpa;
+    uint32_t error;
+    char *p;
+
+    if (translate(v, addr, access, &gpa, &error, missing))
+        return false;
+    p = ram_at(v, gpa, src);
+    if (!p) {
+        *missing = gpa;
+        return false;
+    }
+    p += gpa & (PAGE_SIZE - 1);
+    if (dst) {
+        memcpy(dst, p, n);
+        return true;
+    }
+    memcpy(p, src, n);
+    p2m_mark_dirty(v->domain, _gfn(gpa >> PAGE_SHIFT));
+    return true;
+}
+
+static bool copy_in_page(struct vcpu *v, void *dst, const void *src, uint64_t addr, size_t n,
+                         uint32_t access)
+{
+    bool ok = false;
+
+    for (unsigned tries = 0; !ok && tries < MAX_TRIES; tries++) {
+        unsigned long flags = local_irq_save_();
+        uint64_t missing = NOTHING_MISSING;
+
+        ok = copy_piece(v, dst, src, addr, n, access, &missing);
+        local_irq_restore(flags);
+        if (ok || missing == NOTHING_MISSING || !populated(v, missing))
+            break;
+    }
+    return ok;
+}
+
 static size_t copy_linear(struct vcpu *v, void *dst, const void *src, uint64_t addr, size_t len,
                           uint32_t access)
 {
     while (len) {
-        size_t off = addr & (PAGE_SIZE - 1), n = min(len, (size_t)PAGE_SIZE - off);
-        struct page_info *pg;
-        uint32_t error;
-        uint64_t gpa;
-        bool typed;
+        size_t n = min(len, (size_t)PAGE_SIZE - (addr & (PAGE_SIZE - 1)));
 
-        if (hvm_translate(v, addr, access, &gpa, &error))
+        if (!copy_in_page(v, dst, src, addr, n, access))
             break;
-        pg = p2m_hold(v->domain, _gfn(gpa >> PAGE_SHIFT), src, &typed);
-        if (!pg)
-            break;
-        if (src) {
-            memcpy((char *)page_to_virt(pg) + off, src, n);
-            src = (const char *)src + n;
-            p2m_mark_dirty(v->domain, _gfn(gpa >> PAGE_SHIFT));
-        } else {
-            memcpy(dst, (char *)page_to_virt(pg) + off, n);
-            dst = (char *)dst + n;
-        }
-        p2m_put_held(pg, typed);
+        dst = dst ? (char *)dst + n : NULL;
+        src = src ? (const char *)src + n : NULL;
         addr += n;
         len -= n;
     }
@@ -161,6 +271,24 @@ size_t hvm_copy_to_linear(struct vcpu *v, uint64_t addr, const void *src, size_t
                           uint32_t access)
 {
     return copy_linear(v, NULL, src, addr, len, access | PFEC_WRITE);
+}
+
+bool hvm_peek_code(struct vcpu *v, uint64_t addr, uint32_t access, uint32_t *bytes)
+{
+    uint64_t gpa, missing;
+    uint32_t error;
+    char *p = NULL;
+
+    if ((addr & (PAGE_SIZE - 1)) > PAGE_SIZE - sizeof(*bytes))
+        return false;
+    local_irq_disable();
+    if (!translate(v, addr, access | PFEC_FETCH, &gpa, &error, &missing)) {
+        p = ram_at(v, gpa, false);
+        if (p)
+            *bytes = READ_ONCE(*(uint32_t *)(p + (gpa & (PAGE_SIZE - 1))));
+    }
+    local_irq_enable();
+    return p;
 }
 
 size_t hvm_copy_from_guest(void *dst, uint64_t addr, size_t len)

@@ -41,8 +41,10 @@ static void xen_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, stru
             res->a = cpu_khz;
         break;
     case 4:
-        res->a = XEN_HVM_CPUID_X2APIC_VIRT | XEN_HVM_CPUID_VCPU_ID_PRESENT |
-                 XEN_HVM_CPUID_DOMID_PRESENT | XEN_HVM_CPUID_UPCALL_VECTOR;
+        /* Not XEN_HVM_CPUID_UPCALL_VECTOR, though there is that: its upcalls come by way of the
+         * local APIC, and each would need an end of interrupt, which exits. */
+        res->a =
+            XEN_HVM_CPUID_X2APIC_VIRT | XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT;
         res->b = v->vcpu_id;
         res->c = d->id;
         break;
@@ -55,7 +57,7 @@ void hvm_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct emu
 {
     const xen_cpuid_leaf_t *l;
 
-    memset(res, 0, sizeof(*res));
+    *res = (struct emul_cpuid){0};
     if (leaf >= 0x40000000 && leaf < 0x40000100) {
         xen_leaf(v, leaf, subleaf, res);
         return;

@@ -46,6 +46,7 @@ struct hvm_vcpu {
     uint64_t asid_generation;  /* of asid_cpu, the CPU of all that */
     unsigned asid_cpu;         /* NR_CPUS: none */
     bool cr4_known, cr4_exits; /* hvm_cr4_exits(), since v first ran */
+    struct p2m_memory p2m_memory;
     unsigned long dr[4];
     uint64_t tsc_aux;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
@@ -59,6 +60,11 @@ struct hvm_domain {
     struct p2m p2m;
     uint64_t params[HVM_NR_PARAMS];
     uint8_t callback_vector; /* HVM_PARAM_CALLBACK_IRQ of type vector; 0: none */
+};
+
+/* What a walk of page tables goes by. */
+struct hvm_paging {
+    uint64_t cr0, cr3, cr4, efer;
 };
 
 struct hvm_vendor {
@@ -78,6 +84,7 @@ struct hvm_vendor {
     unsigned (*get_cpl)(const struct vcpu *v);
     uint64_t (*get_cr)(const struct vcpu *v, unsigned cr); /* 0, 2, 3, 4 */
     void (*set_cr)(struct vcpu *v, unsigned cr, uint64_t val);
+    void (*get_paging)(const struct vcpu *v, struct hvm_paging *p);
     uint64_t (*get_dr)(const struct vcpu *v, unsigned dr); /* 6, 7 */
     void (*set_dr)(struct vcpu *v, unsigned dr, uint64_t val);
     /* MSRs that the CPU switches: EFER, STAR and its kin, SYSENTER, bases, PAT; false: not one. */
@@ -149,6 +156,9 @@ int hvm_translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa,
 size_t hvm_copy_from_linear(struct vcpu *v, void *dst, uint64_t addr, size_t len, uint32_t access);
 size_t hvm_copy_to_linear(struct vcpu *v, uint64_t addr, const void *src, size_t len,
                           uint32_t access);
+/* Four bytes of code, if they can be read so and lie in one page.  access: PFEC_USER or not.
+ * Turns interrupts on. */
+bool hvm_peek_code(struct vcpu *v, uint64_t addr, uint32_t access, uint32_t *bytes);
 size_t hvm_copy_from_guest(void *dst, uint64_t addr, size_t len);
 size_t hvm_copy_to_guest(uint64_t addr, const void *src, size_t len);
 

@@ -31,7 +31,6 @@
 #include "kernel/panic.h"
 #include "lib/errno.h"
 
-#define P2M_LEVELS 4
 /* Before the tools have said how much: enough for a domain of a few MB. */
 #define DEFAULT_TABLES 64
 /* Frames between looks at whether somebody else needs this CPU. */
@@ -164,6 +163,31 @@ void p2m_put_held(struct page_info *pg, bool typed)
         put_page_and_type(pg);
     else
         put_page(pg);
+}
+
+const uint64_t *p2m_remember(const struct p2m *p, struct p2m_memory *m, uint64_t gfn, void **ram)
+{
+    const uint64_t *table = p->root;
+
+    *ram = NULL;
+    if (gfn >> (9 * P2M_LEVELS))
+        return NULL;
+    for (unsigned level = P2M_LEVELS; level > 2; level--) {
+        uint64_t e = READ_ONCE(table[gfn_index(gfn, level)]);
+
+        if (!(e & PTE_PRESENT))
+            return NULL;
+        table = table_of(e);
+        if (is_leaf(e, level)) { /* RAM: all else is in small ones */
+            uint64_t offset = gfn & ((1ULL << (9 * (level - 1))) - 1);
+
+            *ram = (char *)table + (offset << PAGE_SHIFT);
+            return NULL;
+        }
+    }
+    m->slot[(gfn >> 18) % ARRAY_SIZE(m->slot)].gb = gfn >> 18;
+    m->slot[(gfn >> 18) % ARRAY_SIZE(m->slot)].table = table;
+    return table;
 }
 
 /* --- changing it; under the lock --- */

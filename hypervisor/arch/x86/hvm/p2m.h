@@ -5,7 +5,9 @@
  */
 #pragma once
 #include "arch/api/arch_p2m.h"
+#include "asm/page.h"
 #include "kernel/lock.h"
+#include "mem/mem.h"
 
 /*
  * What differs between vendors is made of flags; what is read back is the same for both: bit 0 is
@@ -54,6 +56,49 @@ int p2m_relinquish(struct domain *d);
 void p2m_free(struct domain *d);
 /* No CPU goes on using translations made before. */
 void p2m_flush(struct domain *d);
+
+#define P2M_LEVELS 4
+
+/*
+ * What a vcpu remembers of its domain's tables: those of the second level, each for 1 GB, which
+ * once linked stay until the domain goes.
+ */
+struct p2m_memory {
+    struct {
+        uint64_t gb;
+        const uint64_t *table;
+    } slot[4];
+};
+/* Finds the table for gfn and remembers it; or NULL, and *ram as p2m_ram(). */
+const uint64_t *p2m_remember(const struct p2m *p, struct p2m_memory *m, uint64_t gfn, void **ram);
+
+/*
+ * The RAM at gfn, the domain's own or granted to it (for writing, if it is to be written), or NULL:
+ * it may be there after p2m_get_page().  For current's domain, interrupts off: there is no
+ * reference, but who unmaps it flushes before he lets go of it, and so waits until they are on.
+ */
+static inline void *p2m_ram(const struct p2m *p, struct p2m_memory *m, uint64_t gfn, bool write)
+{
+    unsigned n = (gfn >> 18) % ARRAY_SIZE(m->slot);
+    const uint64_t *table = m->slot[n].table;
+    void *ram;
+    uint64_t e;
+
+    if (unlikely(!table || m->slot[n].gb != gfn >> 18)) {
+        table = p2m_remember(p, m, gfn, &ram);
+        if (!table)
+            return ram;
+    }
+    e = READ_ONCE(table[(gfn >> 9) & (PTES_PER_TABLE - 1)]);
+    if (unlikely(!(e & PTE_PRESENT)))
+        return NULL;
+    if (e & PTE_PSE)
+        return (char *)mfn_to_virt(pte_mfn(e)) + ((gfn & (PTES_PER_TABLE - 1)) << PAGE_SHIFT);
+    e = READ_ONCE(((const uint64_t *)mfn_to_virt(pte_mfn(e)))[gfn & (PTES_PER_TABLE - 1)]);
+    if (unlikely(!(e & PTE_PRESENT) || (write && !(e & PTE_RW))))
+        return NULL;
+    return mfn_to_virt(pte_mfn(e));
+}
 
 /*
  * For dirty.c, under the lock: the entry of the second level for the 2 MB with *gfn.  NULL: nothing

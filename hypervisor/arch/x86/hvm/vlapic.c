@@ -118,6 +118,7 @@ static void vlapic_reset(struct vcpu *v, bool keep_base)
     stop_timer(l);
     memset(l->reg, 0, sizeof(l->reg));
     l->errors = 0;
+    l->irr_words = 0;
     if (!keep_base)
         l->base = VLAPIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->vcpu_id ? 0 : APIC_BASE_BSP);
     *reg(l, R_ID) = x2apic(l) ? vlapic_id(v) : vlapic_id(v) << 24;
@@ -149,6 +150,28 @@ static int highest(const struct vlapic *l, unsigned first)
 
         if (word)
             return i * 32 + 31 - __builtin_clz(word);
+    }
+    return -1;
+}
+
+/*
+ * The same of IRR, which at most entries is empty.  Who raises a vector sets the bit of its word
+ * last; so a bit that was cleared here too late is set again.
+ */
+static int highest_requested(struct vlapic *l)
+{
+    uint32_t words;
+
+    while (unlikely((words = READ_ONCE(l->irr_words)) != 0)) {
+        unsigned i = 31 - __builtin_clz(words);
+        const uint32_t *word = &l->reg[APIC_REG(R_IRR) + i];
+        uint32_t found = READ_ONCE(*word);
+
+        if (found)
+            return i * 32 + 31 - __builtin_clz(found);
+        __atomic_fetch_and(&l->irr_words, ~(1u << i), __ATOMIC_SEQ_CST);
+        if (READ_ONCE(*word))
+            __atomic_fetch_or(&l->irr_words, 1u << i, __ATOMIC_SEQ_CST);
     }
     return -1;
 }
@@ -195,6 +218,7 @@ void vlapic_raise(struct vcpu *v, uint8_t vector)
         return;
     }
     set_vector(l, R_IRR, vector);
+    __atomic_fetch_or(&l->irr_words, 1u << (vector / 32), __ATOMIC_SEQ_CST);
     vcpu_unblock(v);
     if (v != current && READ_ONCE(v->is_running))
         send_ipi(v->processor, VECTOR_EVENT_CHECK);
@@ -202,17 +226,17 @@ void vlapic_raise(struct vcpu *v, uint8_t vector)
 
 int vlapic_pending(const struct vcpu *v)
 {
-    const struct vlapic *l = lapic_of(v);
-    int irr = highest(l, R_IRR);
+    struct vlapic *l = lapic_of(v);
+    int irr = highest_requested(l);
 
     return irr >= 0 && enabled(l) && (irr & 0xf0) > (ppr(l) & 0xf0) ? irr : -1;
 }
 
 bool vlapic_held_back(const struct vcpu *v)
 {
-    const struct vlapic *l = lapic_of(v);
+    struct vlapic *l = lapic_of(v);
 
-    return unlikely(l->reg[APIC_REG(R_TPR)]) && enabled(l) && highest(l, R_IRR) >= 0 &&
+    return unlikely(l->reg[APIC_REG(R_TPR)]) && enabled(l) && highest_requested(l) >= 0 &&
            vlapic_pending(v) < 0;
 }
 
@@ -466,6 +490,7 @@ void vlapic_restart(struct vcpu *v)
 
     *reg(l, R_ID) = x2apic(l) ? vlapic_id(v) : vlapic_id(v) << 24;
     *reg(l, R_VERSION) = VERSION_MAXLVT;
+    l->irr_words = 0xff;
     spin_lock(&l->lock);
     if (timer_mode(l) == TIMER_DEADLINE)
         set_deadline(v, l->deadline);

@@ -18,6 +18,7 @@ struct vcpu;
 struct vlapic {
     uint32_t reg[NR_APIC_REGS]; /* IRR is changed by anybody, atomically; the rest by its vcpu */
     uint32_t errors;            /* since ESR was written last; atomic */
+    uint32_t irr_words;         /* bit n: in the nth word of IRR something may be set */
     uint64_t base;              /* APIC_BASE */
     spinlock_t lock;            /* LOCK_VLAPIC: the registers of the timer, and all that follows */
     uint64_t deadline;          /* TSC_DEADLINE */

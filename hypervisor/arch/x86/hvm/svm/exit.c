@@ -20,51 +20,68 @@
 
 /* --- instructions --- */
 
+static bool in_long_mode(const struct vmcb *vmcb)
+{
+    return vmcb->seg[EMUL_SEG_CS].attr & EMUL_SEG_L;
+}
+
 static void skip(struct cpu_user_regs *regs, unsigned len)
 {
     struct vcpu *v = current;
+    struct vmcb *vmcb = vmcb_of(v);
 
     regs->rip += len;
-    if (!hvm_long_mode(v))
+    if (unlikely(!in_long_mode(vmcb)))
         regs->rip = (uint32_t)regs->rip;
-    vmcb_of(v)->shadow &= ~1ULL;
+    vmcb->shadow &= ~1ULL;
     if (unlikely(regs->rflags & EFLAGS_TF)) {
-        vmcb_of(v)->dr6 |= 1UL << 14;
-        vmcb_changed(vmcb_of(v), VMCB_DR);
+        vmcb->dr6 |= 1UL << 14;
+        vmcb_changed(vmcb, VMCB_DR);
         hvm_inject(v, VEC_DB, -1);
     }
 }
 
-/* Is it at rip, plainly? */
-static bool is_insn(struct vcpu *v, const struct cpu_user_regs *regs, const char *bytes,
-                    unsigned len)
-{
-    struct emul_segment cs;
-    char found[3];
+/* The first bytes of an instruction, as a number, and how many. */
+struct insn_bytes {
+    uint32_t bytes;
+    unsigned len;
+};
+#define CPUID_  ((struct insn_bytes){0xa20f, 2})
+#define RDMSR_  ((struct insn_bytes){0x320f, 2})
+#define WRMSR_  ((struct insn_bytes){0x300f, 2})
+#define RDTSC_  ((struct insn_bytes){0x310f, 2})
+#define RDTSCP_ ((struct insn_bytes){0xf9010f, 3})
+#define XSETBV_ ((struct insn_bytes){0xd1010f, 3})
+#define HLT_    ((struct insn_bytes){0xf4, 1})
+#define INVD_   ((struct insn_bytes){0x080f, 2})
+#define WBINVD_ ((struct insn_bytes){0x090f, 2})
 
-    hvm_vendor->get_segment(v, EMUL_SEG_CS, &cs);
-    if (hvm_copy_from_linear(v, found, (cs.attr & EMUL_SEG_L ? 0 : cs.base) + regs->rip, len,
-                             PFEC_FETCH))
-        return false;
-    return !memcmp(found, bytes, len);
+/* Is it at rip, plainly? */
+static bool is_insn(struct vcpu *v, const struct cpu_user_regs *regs, struct insn_bytes insn)
+{
+    const struct vmcb *vmcb = vmcb_of(v);
+    uint64_t base = in_long_mode(vmcb) ? 0 : vmcb->seg[EMUL_SEG_CS].base;
+    uint32_t found;
+
+    return hvm_peek_code(v, base + regs->rip, vmcb->cpl == 3 ? PFEC_USER : 0, &found) &&
+           !((found ^ insn.bytes) << (32 - 8 * insn.len));
 }
 
-/* The length of the intercepted instruction, which is `bytes` and maybe prefixes; 0: a fault. */
-static unsigned insn_len(struct vcpu *v, struct cpu_user_regs *regs, const char *bytes,
-                         unsigned len)
+/* The length of the intercepted instruction, which is that and maybe prefixes; 0: a fault. */
+static unsigned insn_len(struct vcpu *v, struct cpu_user_regs *regs, struct insn_bytes insn)
 {
     const struct vmcb *vmcb = vmcb_of(v);
 
     if (vmcb->next_rip > regs->rip && vmcb->next_rip - regs->rip <= EMUL_MAX_INSN)
         return vmcb->next_rip - regs->rip;
-    if (likely(is_insn(v, regs, bytes, len)))
-        return len;
+    if (likely(is_insn(v, regs, insn)))
+        return insn.len;
     return hvm_insn_length(v, regs);
 }
 
 static void exit_cpuid(struct vcpu *v, struct cpu_user_regs *regs)
 {
-    unsigned len = insn_len(v, regs, "\x0f\xa2", 2);
+    unsigned len = insn_len(v, regs, CPUID_);
     struct emul_cpuid res;
 
     if (!len)
@@ -83,7 +100,7 @@ static void exit_cpuid(struct vcpu *v, struct cpu_user_regs *regs)
 
 static void exit_msr(struct vcpu *v, struct cpu_user_regs *regs, bool write)
 {
-    unsigned len = insn_len(v, regs, write ? "\x0f\x30" : "\x0f\x32", 2);
+    unsigned len = insn_len(v, regs, write ? WRMSR_ : RDMSR_);
     uint32_t msr = regs->rcx;
     uint64_t val;
     bool ok;
@@ -112,27 +129,60 @@ static void exit_msr(struct vcpu *v, struct cpu_user_regs *regs, bool write)
 #define PIT_COUNTER2 0x42
 
 /*
- * No port has anything behind it.  The CPU says where the next instruction is.  But a timer that
- * reads as all ones looks as if it were about to count: kernels wait for that, for long.
+ * No port has anything behind it.  But a timer that reads as all ones looks as if it were about to
+ * count: kernels wait for that, for long.
  */
+static void read_port(struct cpu_user_regs *regs, uint16_t port, unsigned bytes)
+{
+    if (bytes == 4)
+        regs->rax = ~0u;
+    else if (port == PIT_COUNTER2)
+        regs->rax &= ~0xffULL;
+    else
+        regs->rax |= bytes == 2 ? 0xffff : 0xff;
+}
+
+#define DR7_ENABLED 0xff
+#define OP_MOV_EDX  0xba
+#define OP_IN_AL    0xec
+#define OP_IN_EAX   0xed
+
+/*
+ * Kernels choose a register by one port and read it from another, of each of 8192 PCI devices that
+ * are not there.  What such code does next, MOV to EDX and IN, is done with the OUT: one exit.
+ */
+static void follow_out(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    const struct vmcb *vmcb = vmcb_of(v);
+    uint32_t low, high;
+    uint8_t op;
+
+    if (vmcb->cpl || !in_long_mode(vmcb) || (vmcb->dr7 & DR7_ENABLED) || v->arch.hvm->event.valid)
+        return;
+    if (!hvm_peek_code(v, regs->rip, 0, &low) || (uint8_t)low != OP_MOV_EDX ||
+        !hvm_peek_code(v, regs->rip + 4, 0, &high))
+        return;
+    op = high >> 8;
+    if (op != OP_IN_AL && op != OP_IN_EAX)
+        return;
+    regs->rdx = low >> 8 | high << 24;
+    read_port(regs, regs->rdx, op == OP_IN_AL ? 1 : 4);
+    skip(regs, 6);
+}
+
+/* The CPU says where the next instruction is. */
 static void exit_io(struct vcpu *v, struct cpu_user_regs *regs, uint32_t info)
 {
-    unsigned bytes = (info >> 4) & 7;
-
     if (info & (IO_STRING | IO_REP)) {
         if (!hvm_emulate(v, regs))
             hvm_inject(v, VEC_GP, 0);
         return;
     }
-    if (info & IO_IN) {
-        if (bytes == 4)
-            regs->rax = ~0u;
-        else if (info >> 16 == PIT_COUNTER2)
-            regs->rax &= ~0xffULL;
-        else
-            regs->rax |= bytes == 2 ? 0xffff : 0xff;
-    }
+    if (info & IO_IN)
+        read_port(regs, info >> 16, (info >> 4) & 7);
     skip(regs, vmcb_of(v)->exit_info2 - regs->rip);
+    if (!(info & IO_IN))
+        follow_out(v, regs);
 }
 
 static void exit_rdtsc(struct vcpu *v, struct cpu_user_regs *regs, bool with_aux)
@@ -141,9 +191,9 @@ static void exit_rdtsc(struct vcpu *v, struct cpu_user_regs *regs, bool with_aux
     uint64_t tsc;
 
     /* Some CPUs report the one for the other. */
-    if (!with_aux && is_insn(v, regs, "\x0f\x01\xf9", 3))
+    if (!with_aux && is_insn(v, regs, RDTSCP_))
         with_aux = true;
-    len = with_aux ? insn_len(v, regs, "\x0f\x01\xf9", 3) : insn_len(v, regs, "\x0f\x31", 2);
+    len = with_aux ? insn_len(v, regs, RDTSCP_) : insn_len(v, regs, RDTSC_);
     if (!len)
         return;
     tsc = arch_guest_tsc(v);
@@ -156,7 +206,7 @@ static void exit_rdtsc(struct vcpu *v, struct cpu_user_regs *regs, bool with_aux
 
 static void exit_xsetbv(struct vcpu *v, struct cpu_user_regs *regs)
 {
-    unsigned len = insn_len(v, regs, "\x0f\x01\xd1", 3);
+    unsigned len = insn_len(v, regs, XSETBV_);
     uint64_t val = (uint32_t)regs->rax | regs->rdx << 32;
 
     if (!len)
@@ -172,7 +222,7 @@ static void exit_xsetbv(struct vcpu *v, struct cpu_user_regs *regs)
 
 static void exit_hlt(struct vcpu *v, struct cpu_user_regs *regs)
 {
-    unsigned len = insn_len(v, regs, "\xf4", 1);
+    unsigned len = insn_len(v, regs, HLT_);
 
     if (!len)
         return;
@@ -180,9 +230,9 @@ static void exit_hlt(struct vcpu *v, struct cpu_user_regs *regs)
     hvm_hlt(v, regs);
 }
 
-static void exit_cache(struct vcpu *v, struct cpu_user_regs *regs, const char *bytes)
+static void exit_cache(struct vcpu *v, struct cpu_user_regs *regs, struct insn_bytes insn)
 {
-    unsigned len = insn_len(v, regs, bytes, 2);
+    unsigned len = insn_len(v, regs, insn);
 
     /* The guest has no memory that is not coherent. */
     if (len)
@@ -268,10 +318,10 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
         exit_xsetbv(v, regs);
         break;
     case EXIT_INVD:
-        exit_cache(v, regs, "\x0f\x08");
+        exit_cache(v, regs, INVD_);
         break;
     case EXIT_WBINVD:
-        exit_cache(v, regs, "\x0f\x09");
+        exit_cache(v, regs, WBINVD_);
         break;
     case EXIT_SHUTDOWN:
         hvm_triple_fault(v);

@@ -333,6 +333,13 @@ static uint64_t get_cr(const struct vcpu *v, unsigned cr)
     return cr == 0 ? vmcb->cr0 : cr == 2 ? vmcb->cr2 : cr == 3 ? vmcb->cr3 : vmcb->cr4;
 }
 
+static void get_paging(const struct vcpu *v, struct hvm_paging *p)
+{
+    const struct vmcb *vmcb = vmcb_of(v);
+
+    *p = (struct hvm_paging){vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer};
+}
+
 static void set_cr(struct vcpu *v, unsigned cr, uint64_t val)
 {
     struct vmcb *vmcb = vmcb_of(v);
@@ -499,6 +506,7 @@ const struct hvm_vendor svm_vendor = {.name = "AMD-V",
                                       .get_cpl = get_cpl,
                                       .get_cr = get_cr,
                                       .set_cr = set_cr,
+                                      .get_paging = get_paging,
                                       .get_dr = get_dr,
                                       .set_dr = set_dr,
                                       .get_msr = get_msr,
