@@ -32,7 +32,7 @@ void get_domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
         (info->nr_online_vcpus && all_blocked && !running ? XEN_DOMINF_blocked : 0) |
         (running ? XEN_DOMINF_running : 0) | (d->dying == DOMDYING_dead ? XEN_DOMINF_dying : 0) |
         (d->is_shut_down ? XEN_DOMINF_shutdown : 0) | (d->pause_count > 0 ? XEN_DOMINF_paused : 0) |
-        (d->is_hvm ? XEN_DOMINF_hvm_guest : 0) |
+        (d->is_hvm ? XEN_DOMINF_hvm_guest | XEN_DOMINF_hap : 0) |
         (d->options & XEN_DOMCTL_CDF_xs_domain ? XEN_DOMINF_xs_domain : 0) |
         (d->shutdown_code != ~0u ? d->shutdown_code << XEN_DOMINF_shutdownshift : 0);
     info->ssidref = d->ssidref;

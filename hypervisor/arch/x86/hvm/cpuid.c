@@ -13,6 +13,7 @@
 
 #define F1_EDX_APIC    (1u << 9)
 #define F1_ECX_OSXSAVE (1u << 27)
+#define FD_XSAVEC      (1u << 1)
 #define MSR_HYPERCALL  0x40000000
 
 static void xen_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct emul_cpuid *res)
@@ -79,8 +80,8 @@ void hvm_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct emu
         break;
     case 0xd:
         /* The sizes are what the CPU says for the guest's own XCR0. */
-        if (subleaf == 0 && host_cpu.xcr0_max)
-            res->b = cpuid_count(0xd, 0).b;
+        if (host_cpu.xcr0_max && (subleaf == 0 || (subleaf == 1 && (res->a & FD_XSAVEC))))
+            res->b = cpuid_count(0xd, subleaf).b;
         break;
     default:
         break;
