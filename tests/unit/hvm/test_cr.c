@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a guest may put into CR3 and CR4. */
+/* What a guest may put into CR0, CR3, CR4 and EFER. */
 #include "vendor.h"
 #include "arch/fake/fake.h"
 #include "arch/x86/cpu/policy.h"
@@ -8,13 +8,13 @@
 #include "asm/regs.h"
 #include "test.h"
 
-static xen_cpuid_leaf_t leaf1 = {.leaf = 1}, leaf7 = {.leaf = 7};
+static xen_cpuid_leaf_t leaf1, leaf7, leaf_ext;
 static struct vcpu *v;
 
 const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf, uint32_t subleaf)
 {
     (void)p, (void)subleaf;
-    return leaf == 1 ? &leaf1 : leaf == 7 ? &leaf7 : NULL;
+    return leaf == 1 ? &leaf1 : leaf == 7 ? &leaf7 : leaf == 0x80000001 ? &leaf_ext : NULL;
 }
 
 static int setup(void **state)
@@ -26,6 +26,8 @@ static int setup(void **state)
     host_cpu.max_leaf = 7;
     leaf1 = (xen_cpuid_leaf_t){.leaf = 1, .d = 1u << 3 | 1u << 6 | 1u << 13};
     leaf7 = (xen_cpuid_leaf_t){.leaf = 7};
+    leaf_ext = (xen_cpuid_leaf_t){.leaf = 0x80000001, .d = 1u << 11 | 1u << 20 | 1u << 29};
+    hvm_vendor->set_cr(v, 0, CR0_ET | CR0_PE);
     return 0;
 }
 
@@ -103,6 +105,75 @@ static void test_cr3(void **state)
     accepts(3, 1ull << 63 | 0x1005, 0x1005, true);
 }
 
+static uint64_t efer(void)
+{
+    uint64_t val;
+
+    hvm_vendor->get_msr(v, MSR_EFER, &val);
+    return val;
+}
+
+static void test_cr0(void **state)
+{
+    (void)state;
+    refuses(0, CR0_PG);
+    refuses(0, CR0_PE | CR0_NW);
+    refuses(0, CR0_PE | 1ull << 32);
+    accepts(0, 0, CR0_ET, true);
+    accepts(0, CR0_PE | 0x7f00, CR0_PE | CR0_ET, true); /* others are ignored */
+    accepts(0, CR0_PE | CR0_TS, CR0_PE | CR0_TS | CR0_ET, false);
+    accepts(0, CR0_PE | CR0_PG | CR0_NW | CR0_CD, CR0_PE | CR0_PG | CR0_NW | CR0_CD | CR0_ET, true);
+    assert_int_equal(efer(), 0);
+}
+
+static void test_into_long_mode_and_out(void **state)
+{
+    struct emul_segment cs = {.attr = EMUL_SEG_P | EMUL_SEG_S | EMUL_SEG_CODE};
+
+    (void)state;
+    hvm_vendor->set_segment(v, EMUL_SEG_CS, &cs);
+    assert_true(hvm_write_efer(v, EFER_LME | EFER_LMA));
+    assert_int_equal(efer(), EFER_LME);
+    refuses(0, CR0_PE | CR0_PG); /* no CR4.PAE */
+    hvm_vendor->set_cr(v, 4, CR4_PAE);
+    accepts(0, CR0_PE | CR0_PG, CR0_PE | CR0_PG | CR0_ET, true);
+    assert_int_equal(efer(), EFER_LME | EFER_LMA);
+    assert_false(hvm_write_efer(v, 0));
+    assert_true(hvm_write_efer(v, EFER_LME | EFER_SCE));
+    assert_int_equal(efer(), EFER_LME | EFER_LMA | EFER_SCE);
+    cs.attr |= EMUL_SEG_L;
+    hvm_vendor->set_segment(v, EMUL_SEG_CS, &cs);
+    refuses(0, CR0_PE);
+    cs.attr &= ~EMUL_SEG_L;
+    hvm_vendor->set_segment(v, EMUL_SEG_CS, &cs);
+    hvm_vendor->set_cr(v, 4, CR4_PAE | CR4_PCIDE);
+    refuses(0, CR0_PE);
+    hvm_vendor->set_cr(v, 4, CR4_PAE);
+    accepts(0, CR0_PE, CR0_PE | CR0_ET, true);
+    assert_int_equal(efer(), EFER_LME | EFER_SCE);
+    cs.attr |= EMUL_SEG_L;
+    hvm_vendor->set_segment(v, EMUL_SEG_CS, &cs);
+    refuses(0, CR0_PE | CR0_PG);
+}
+
+static void test_efer_goes_by_the_policy(void **state)
+{
+    (void)state;
+    assert_false(hvm_write_efer(v, EFER_SVME));
+    assert_false(hvm_write_efer(v, EFER_FFXSR));
+    assert_false(hvm_write_efer(v, 1ull << 32));
+    v->arch.hvm->asid_cpu = 0;
+    assert_true(hvm_write_efer(v, EFER_SCE | EFER_LME));
+    assert_int_equal(v->arch.hvm->asid_cpu, 0);
+    assert_true(hvm_write_efer(v, EFER_NXE));
+    assert_int_equal(v->arch.hvm->asid_cpu, NR_CPUS);
+    leaf_ext.d = 1u << 25;
+    assert_true(hvm_write_efer(v, EFER_FFXSR));
+    assert_false(hvm_write_efer(v, EFER_SCE));
+    assert_false(hvm_write_efer(v, EFER_NXE));
+    assert_false(hvm_write_efer(v, EFER_LME));
+}
+
 /* The test's host has PAE and PGE, so a policy without makes CR4 exit; one with all does not. */
 static void test_exits_only_when_something_is_hidden(void **state)
 {
@@ -119,6 +190,9 @@ int main(void)
         cmocka_unit_test_setup(test_cr4_goes_by_the_policy, setup),
         cmocka_unit_test_setup(test_cr4_by_mode, setup),
         cmocka_unit_test_setup(test_cr3, setup),
+        cmocka_unit_test_setup(test_cr0, setup),
+        cmocka_unit_test_setup(test_into_long_mode_and_out, setup),
+        cmocka_unit_test_setup(test_efer_goes_by_the_policy, setup),
         cmocka_unit_test_setup(test_exits_only_when_something_is_hidden, setup),
     };
 

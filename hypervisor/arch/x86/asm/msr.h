@@ -29,6 +29,8 @@
 #define FEATURES_CPUID_FAULT  0x00000001
 #define MSR_MISC_ENABLE       0x000001a0
 #define MSR_DEBUGCTL          0x000001d9
+#define MSR_LAST_BRANCH       0x000001db /* from, to; the same before the last exception */
+#define MSR_LAST_BRANCH_END   0x000001df
 #define MSR_PAT               0x00000277
 #define MSR_TSC_DEADLINE      0x000006e0
 #define MSR_X2APIC_FIRST      0x00000800
@@ -39,6 +41,7 @@
 #define EFER_LMA              0x00000400
 #define EFER_NXE              0x00000800
 #define EFER_SVME             0x00001000
+#define EFER_FFXSR            0x00004000
 #define MSR_STAR              0xc0000081
 #define MSR_LSTAR             0xc0000082
 #define MSR_CSTAR             0xc0000083

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Writes of control registers that the CPU cannot be left alone with: what a guest may set in CR4
- * goes by its domain's CPU policy, and the CPU goes by its own features.  Where it has none that
- * the policy hides, such writes do not leave the guest at all.
+ * Writes of control registers and of EFER that the CPU cannot be left alone with.
+ *
+ * What a guest may set in CR4 and EFER goes by its domain's CPU policy, and the CPU goes by its own
+ * features.  Where it has none that the policy hides, writes of CR4 do not leave the guest at all.
+ * Paging is turned on and off here, so that the vendor never sees the guest's modes half changed.
  */
 #include "arch/x86/cpu/policy.h"
 #include "arch/x86/hvm/hvm.h"
@@ -12,6 +14,9 @@
 
 #define CR4_CET      (UL_(1) << 23)
 #define CR3_NO_FLUSH (1ULL << 63)
+#define CR0_VALID                                                                                  \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
+     CR0_PG)
 
 /* The words of leaves 1 and 7 that say which bits of CR4 there are. */
 enum { F1_C, F1_D, F7_B, F7_C, F7_D, NR_WORDS };
@@ -66,18 +71,41 @@ bool hvm_cr4_exits(const struct domain *d)
     return cr4_by((uint32_t[]){l1.c, l1.d, l7.b, l7.c, l7.d}) & ~hvm_cr4_valid(d);
 }
 
-static bool long_mode_active(const struct vcpu *v)
+static uint64_t get_efer(const struct vcpu *v)
 {
     uint64_t efer = 0;
 
     hvm_vendor->get_msr(v, MSR_EFER, &efer);
-    return efer & EFER_LMA;
+    return efer;
+}
+
+static bool load_cr0(struct vcpu *v, uint64_t val)
+{
+    uint64_t old = hvm_vendor->get_cr(v, 0), cr4 = hvm_vendor->get_cr(v, 4), efer = get_efer(v);
+
+    if (val >> 32 || ((val & CR0_PG) && !(val & CR0_PE)) || ((val & CR0_NW) && !(val & CR0_CD)))
+        return false;
+    val = (val & CR0_VALID) | CR0_ET;
+    if ((val & ~old & CR0_PG) && (efer & EFER_LME)) {
+        if (!(cr4 & CR4_PAE) || hvm_long_mode(v))
+            return false;
+        efer |= EFER_LMA;
+    } else if ((old & ~val & CR0_PG) && (efer & EFER_LMA)) {
+        if ((cr4 & CR4_PCIDE) || hvm_long_mode(v))
+            return false;
+        efer &= ~(uint64_t)EFER_LMA;
+    }
+    hvm_vendor->set_cr(v, 0, val);
+    hvm_vendor->set_msr(v, MSR_EFER, efer);
+    if ((val ^ old) & (CR0_PG | CR0_PE | CR0_WP))
+        hvm_flush_tlb(v);
+    return true;
 }
 
 static bool load_cr4(struct vcpu *v, uint64_t val)
 {
     uint64_t changes = val ^ hvm_vendor->get_cr(v, 4);
-    bool lma = long_mode_active(v);
+    bool lma = get_efer(v) & EFER_LMA;
 
     if (val & ~hvm_cr4_valid(v->domain))
         return false;
@@ -104,5 +132,28 @@ static bool load_cr3(struct vcpu *v, uint64_t val)
 
 bool hvm_write_cr(struct vcpu *v, unsigned cr, uint64_t val)
 {
-    return cr == 3 ? load_cr3(v, val) : load_cr4(v, val);
+    return cr == 0 ? load_cr0(v, val) : cr == 3 ? load_cr3(v, val) : load_cr4(v, val);
+}
+
+bool hvm_write_efer(struct vcpu *v, uint64_t val)
+{
+    static const struct {
+        uint32_t efer, bit; /* of edx of leaf 0x80000001 */
+    } needs[] = {{EFER_SCE, 11}, {EFER_NXE, 20}, {EFER_FFXSR, 25}, {EFER_LME, 29}};
+    const xen_cpuid_leaf_t *l = cpu_policy_find(v->domain->arch.cpu_policy, 0x80000001, 0);
+    uint64_t old = get_efer(v), valid = EFER_LMA;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
+        if (l && (l->d >> needs[i].bit & 1))
+            valid |= needs[i].efer;
+    if (val & ~valid)
+        return false;
+    if (((val ^ old) & EFER_LME) && (hvm_vendor->get_cr(v, 0) & CR0_PG))
+        return false;
+    val = (val & ~(uint64_t)EFER_LMA) | (old & EFER_LMA); /* follows from CR0.PG */
+    if (!hvm_vendor->set_msr(v, MSR_EFER, val))
+        return false;
+    if ((val ^ old) & EFER_NXE)
+        hvm_flush_tlb(v);
+    return true;
 }

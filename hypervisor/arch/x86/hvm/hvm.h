@@ -141,8 +141,10 @@ int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 uint64_t hvm_cr4_valid(const struct domain *d);
 /* The CPU would take others, too: v is to leave the guest when it writes CR4. */
 bool hvm_cr4_exits(const struct domain *d);
-/* MOV to CR3 or CR4 by v; false: #GP. */
+/* MOV to CR0, CR3 or CR4 by v; false: #GP. */
 bool hvm_write_cr(struct vcpu *v, unsigned cr, uint64_t val);
+/* WRMSR of EFER; false: #GP. */
+bool hvm_write_efer(struct vcpu *v, uint64_t val);
 /* v has no translations at its next entry. */
 static inline void hvm_flush_tlb(struct vcpu *v)
 {

@@ -181,7 +181,7 @@ static int write_port(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes, uin
 
 static int write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
 {
-    if (reg == 3 || reg == 4)
+    if (reg == 0 || reg == 3 || reg == 4)
         return hvm_write_cr(current, reg, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
     if (reg != 8)
         return EMUL_UNHANDLEABLE;

@@ -85,7 +85,6 @@ bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_K8_HWCR:
     case MSR_VM_CR:
     case MSR_K8_INT_PENDING:
-    case MSR_DEBUGCTL:
         return true;
     default:
         return hvm_vendor->get_msr(v, msr, val);
@@ -134,13 +133,13 @@ bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
     case MSR_K8_HWCR:
     case MSR_DE_CFG:
         return true;
-    case MSR_DEBUGCTL:
-        return !val;
     case MSR_MISC_FEATURES:
         if (val & ~FEATURES_CPUID_FAULT || (val && !v->domain->arch.cpu_policy->cpuid_faulting))
             return false;
         v->arch.hvm->cpuid_faults = val;
         return true;
+    case MSR_EFER:
+        return hvm_write_efer(v, val);
     default:
         return hvm_vendor->set_msr(v, msr, val);
     }

@@ -286,6 +286,7 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
         vmcb_changed(vmcb, VMCB_INTERCEPTS);
         v->arch.hvm->nmi_masked = false;
         break;
+    case EXIT_CR0_WRITE:
     case EXIT_CR4_WRITE:
     case EXIT_CR8_WRITE:
         if (!hvm_emulate(v, regs))

@@ -39,7 +39,10 @@
 #define IOPM_ORDER       2 /* three pages, and one more */
 #define MSRPM_ORDER      1
 #define PAT_RESET        0x0007040600070406ULL
-#define EFER_GUEST_VALID (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+#define EFER_GUEST_VALID (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR)
+#define DEBUGCTL_LBR     0x01
+#define DEBUGCTL_VALID   0x3f
+#define SVM_FEATURE_LBR  2
 
 struct svm_cpu {
     void *host_save, *host_vmcb;
@@ -52,6 +55,7 @@ struct svm_cpu {
 static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 static uint32_t nr_asids;
+static bool has_lbr;       /* the CPU switches branch records */
 static void *iopm, *msrpm; /* for all guests */
 static struct idt_entry idt_one_stack[256] __aligned(64);
 
@@ -114,6 +118,7 @@ bool __init svm_probe(void)
     if (!(cpuid(CPUID_SVM).d & SVM_FEATURE_NPT) || (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS))
         return false;
     nr_asids = cpuid(CPUID_SVM).b;
+    has_lbr = cpuid(CPUID_SVM).d & SVM_FEATURE_LBR;
     io = heap_alloc(IOPM_ORDER, 0);
     msr = heap_alloc(MSRPM_ORDER, 0);
     if (nr_asids < 2 || !io || !msr)
@@ -190,9 +195,9 @@ static int vcpu_create_(struct vcpu *v)
         return -ENOMEM;
     s->maddr = mfn_to_maddr(virt_to_mfn(vmcb));
     vmcb->exceptions = 1u << VEC_DB | 1u << VEC_AC | 1u << 18;
-    vmcb->intercepts[0] = ICPT_INTR | ICPT_NMI | ICPT_SMI | ICPT_INIT | ICPT_RDPMC | ICPT_CPUID |
-                          ICPT_RSM | ICPT_INVD | ICPT_HLT | ICPT_INVLPGA | ICPT_IOIO | ICPT_MSR |
-                          ICPT_TASK_SWITCH | ICPT_FERR_FREEZE | ICPT_SHUTDOWN;
+    vmcb->intercepts[0] = ICPT_INTR | ICPT_NMI | ICPT_SMI | ICPT_INIT | ICPT_CR0 | ICPT_RDPMC |
+                          ICPT_CPUID | ICPT_RSM | ICPT_INVD | ICPT_HLT | ICPT_INVLPGA | ICPT_IOIO |
+                          ICPT_MSR | ICPT_TASK_SWITCH | ICPT_FERR_FREEZE | ICPT_SHUTDOWN;
     vmcb->intercepts[1] = ICPT_VMRUN | ICPT_VMMCALL | ICPT_VMLOAD | ICPT_VMSAVE | ICPT_STGI |
                           ICPT_CLGI | ICPT_SKINIT | ICPT_WBINVD | ICPT_MONITOR | ICPT_MWAIT |
                           ICPT_XSETBV;
@@ -340,11 +345,26 @@ static void get_paging(const struct vcpu *v, struct hvm_paging *p)
     *p = (struct hvm_paging){vmcb->cr0, vmcb->cr3, vmcb->cr4, vmcb->efer};
 }
 
+/*
+ * The guest's EFER.LME is the CPU's only with paging on, where it has an effect.  For QEMU does not
+ * turn the host's paging on again when it leaves a guest with EFER.LME and neither CR0.PG nor
+ * CR4.PAE.
+ */
+static void sync_lme(const struct svm_vcpu *s)
+{
+    struct vmcb *vmcb = s->vmcb;
+
+    vmcb->efer &= ~(uint64_t)EFER_LME;
+    if (s->lme && (vmcb->cr0 & CR0_PG))
+        vmcb->efer |= EFER_LME;
+}
+
 static void set_cr(struct vcpu *v, unsigned cr, uint64_t val)
 {
     struct vmcb *vmcb = vmcb_of(v);
 
     *(cr == 0 ? &vmcb->cr0 : cr == 2 ? &vmcb->cr2 : cr == 3 ? &vmcb->cr3 : &vmcb->cr4) = val;
+    sync_lme(svm_of(v));
     vmcb_changed(vmcb, cr == 2 ? VMCB_CR2 : VMCB_CR);
 }
 
@@ -386,15 +406,19 @@ static uint64_t *msr_field(struct vmcb *vmcb, uint32_t msr)
         return &vmcb->seg[EMUL_SEG_GS].base;
     case MSR_PAT:
         return &vmcb->pat;
+    case MSR_DEBUGCTL:
+        return &vmcb->debugctl;
+    case MSR_LAST_BRANCH ... MSR_LAST_BRANCH_END - 1:
+        return &vmcb->last_branch[msr - MSR_LAST_BRANCH];
     default:
         return NULL;
     }
 }
 
-/* As is_fetched_segment(); VMRUN itself takes the other two. */
+/* As is_fetched_segment(); VMRUN itself takes the others. */
 static bool is_fetched_msr(uint32_t msr)
 {
-    return msr != MSR_EFER && msr != MSR_PAT;
+    return msr != MSR_EFER && msr != MSR_PAT && (msr < MSR_DEBUGCTL || msr >= MSR_LAST_BRANCH_END);
 }
 
 static bool get_msr(const struct vcpu *v, uint32_t msr, uint64_t *val)
@@ -403,7 +427,9 @@ static bool get_msr(const struct vcpu *v, uint32_t msr, uint64_t *val)
 
     if (!f)
         return false;
-    *val = msr == MSR_EFER ? *f & ~(uint64_t)EFER_SVME : *f;
+    *val = *f;
+    if (msr == MSR_EFER)
+        *val = (*f & ~(uint64_t)(EFER_SVME | EFER_LME)) | (svm_of(v)->lme ? EFER_LME : 0);
     return true;
 }
 
@@ -418,22 +444,49 @@ static bool pat_ok(uint64_t val)
     return true;
 }
 
+static bool set_efer(struct vcpu *v, uint64_t val)
+{
+    struct svm_vcpu *s = svm_of(v);
+
+    if (val & ~(uint64_t)EFER_GUEST_VALID)
+        return false;
+    s->vmcb->efer = val | EFER_SVME;
+    s->lme = val & EFER_LME;
+    sync_lme(s);
+    vmcb_changed(s->vmcb, VMCB_CR);
+    return true;
+}
+
+/* Where the CPU does not switch branch records there is nothing to be had but that they are on. */
+static bool set_debugctl(struct vcpu *v, uint64_t val)
+{
+    struct vmcb *vmcb = vmcb_of(v);
+
+    if (val & ~(uint64_t)(has_lbr ? DEBUGCTL_VALID : DEBUGCTL_LBR))
+        return false;
+    vmcb->debugctl = val;
+    vmcb->lbr_control = has_lbr && val;
+    vmcb_changed(vmcb, VMCB_LBR);
+    return true;
+}
+
 static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
 {
     uint64_t *f = msr_field(is_fetched_msr(msr) ? fetched(v) : vmcb_of(v), msr);
 
     if (!f || (msr == MSR_PAT && !pat_ok(val)))
         return false;
-    if (msr == MSR_EFER) {
-        if (val & ~(uint64_t)EFER_GUEST_VALID)
-            return false;
-        val |= EFER_SVME;
-    }
+    if (msr == MSR_EFER)
+        return set_efer(v, val);
+    if (msr == MSR_DEBUGCTL)
+        return set_debugctl(v, val);
+    if (msr >= MSR_LAST_BRANCH && msr < MSR_LAST_BRANCH_END)
+        return false;
     *f = val;
     if (is_fetched_msr(msr))
         put_back(v);
     else
-        vmcb_changed(vmcb_of(v), VMCB_CR | VMCB_NESTED);
+        vmcb_changed(vmcb_of(v), VMCB_NESTED);
     return true;
 }
 

@@ -9,6 +9,7 @@ struct svm_vcpu {
     maddr_t maddr; /* the VMCB's */
     /* The VMCB has what VMSAVE puts there; else, while the vcpu is loaded, only the CPU has. */
     bool fetched;
+    bool lme; /* the guest's EFER.LME, which the VMCB has only while there is paging */
     /* For debug keys: how often it has left its guest, by exit code. */
     uint64_t exits[NR_LOW_EXITS], exits_npf, exits_other;
 };

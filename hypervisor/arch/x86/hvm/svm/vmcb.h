@@ -46,8 +46,8 @@ struct vmcb {
     uint64_t rax, star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip, cr2;
     uint8_t reserved11[0x668 - 0x648];
-    uint64_t pat, debugctl;
-    uint8_t reserved12[0x1000 - 0x678];
+    uint64_t pat, debugctl, last_branch[4]; /* from, to; the same before the last exception */
+    uint8_t reserved12[0x1000 - 0x698];
 };
 BUILD_BUG_ON(sizeof(struct vmcb) != 4096);
 BUILD_BUG_ON(offsetof(struct vmcb, exit_code) != 0x70);
@@ -62,6 +62,7 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 #define ICPT_SMI         (1u << 2)
 #define ICPT_INIT        (1u << 3)
 #define ICPT_VINTR       (1u << 4)
+#define ICPT_CR0         (1u << 5) /* writes of it that change more than TS and MP */
 #define ICPT_RDTSC       (1u << 14)
 #define ICPT_RDPMC       (1u << 15)
 #define ICPT_CPUID       (1u << 18)
@@ -110,7 +111,8 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 #define VMCB_TABLES     0x080 /* GDTR, IDTR */
 #define VMCB_SEGMENTS   0x100 /* CS DS SS ES, privilege level */
 #define VMCB_CR2        0x200
-#define VMCB_ALL        0x7ff /* those above, permission maps and last branches */
+#define VMCB_LBR        0x400
+#define VMCB_ALL        0x7ff /* those above, and permission maps */
 
 #define TLB_KEEP      0
 #define TLB_FLUSH_ALL 1
@@ -125,6 +127,7 @@ enum {
     EXIT_SMI,
     EXIT_INIT,
     EXIT_VINTR,
+    EXIT_CR0_WRITE,
     EXIT_RDTSC = 0x6e,
     EXIT_RDPMC,
     EXIT_CPUID = 0x72,
