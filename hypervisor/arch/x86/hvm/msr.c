@@ -26,6 +26,8 @@
 #define MSR_MC0            0x400
 #define MSR_MC_END         0x480
 #define MSR_HYPERCALL_PAGE 0x40000000
+#define MSR_K7_EVNTSEL0    0xc0010000 /* four, and as many counters behind them */
+#define MSR_K7_PERFCTR3    0xc0010007
 #define MSR_K8_SYSCFG      0xc0010010
 #define MSR_K8_HWCR        0xc0010015
 #define MSR_K8_INT_PENDING 0xc0010055
@@ -85,6 +87,7 @@ bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_K8_HWCR:
     case MSR_VM_CR:
     case MSR_K8_INT_PENDING:
+    case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3: /* they count nothing */
         return true;
     default:
         return hvm_vendor->get_msr(v, msr, val);
@@ -132,6 +135,7 @@ bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
     case MSR_MCG_STATUS:
     case MSR_K8_HWCR:
     case MSR_DE_CFG:
+    case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3: /* kernels stop them all without a look at CPUID */
         return true;
     case MSR_MISC_FEATURES:
         if (val & ~FEATURES_CPUID_FAULT || (val && !v->domain->arch.cpu_policy->cpuid_faulting))
