@@ -50,7 +50,8 @@ def complaints(text, name):
 class Runs:
     """One machine, and what the guests that ran on it have said."""
 
-    def __init__(self, name, extra, **options):
+    def __init__(self, name, extra, config="tiny", **options):
+        self.config = config
         self.stable = Stable(name, extra=[extra], **options)
         self.said = {}
         self.end = None  # of the guest that ran last: the reason of its shutdown; None if it hung
@@ -62,7 +63,7 @@ class Runs:
         config = (f"""'name="{name}"' 'kernel="/boot/{image}"' 'extra="{words}"' vcpus=2 """
                   """memory=64 'on_crash="destroy"'""")
         logs = f"{CONSOLE.format(name)} {XL_LOG.format(name)}"
-        dom0.sh(f"rm -f {logs}; xl create -q /etc/xen/tiny.cfg {config}", 120)
+        dom0.sh(f"rm -f {logs}; xl create -q /etc/xen/{self.config}.cfg {config}", 120)
         try:
             dom0.gone(name, timeout)
             found = re.search(r"reason code (\d+)", dom0.run(f"cat {XL_LOG.format(name)}").output)

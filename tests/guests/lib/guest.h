@@ -39,7 +39,9 @@ typedef uint64_t u64;
 typedef unsigned long ulong;
 
 /* --- what entries make: struct frame --- */
-#ifdef __x86_64__
+#ifdef HVM_GUEST
+#include "hvm.h"
+#elif defined(__x86_64__)
 #include "width64.h"
 #else
 #include "width32.h"
@@ -98,6 +100,8 @@ void fail(const char *file, int line, const char *fmt, ...) __printf(3, 4);
 bool failed_often(void);
 bool dying(void); /* the test that runs need not come back */
 void leave_test(void) __noreturn;
+/* Those that the words ask for; then the guest powers off. */
+void run_tests(const char *words) __noreturn;
 void skip(const char *why) __noreturn;
 void die(const char *fmt, ...) __printf(1, 2) __noreturn;
 

@@ -6,8 +6,6 @@ start_info_t *start_info;
 shared_info_t *shared_info;
 struct start_info boot_info;
 
-static u8 shared_page[4096] __aligned(4096); /* its frame is replaced by shared_info's */
-
 extern const struct test *const __start_tests[];
 extern const struct test *const __stop_tests[];
 
@@ -118,13 +116,6 @@ static bool chosen(const struct test *t, const char *words)
     return false;
 }
 
-static void map_shared_info(void)
-{
-    if (update_va((ulong)shared_page, boot_info.shared_info | PTE_RW_))
-        shutdown(SHUTDOWN_crash);
-    shared_info = (shared_info_t *)shared_page;
-}
-
 static void list_tests(void)
 {
     static const char *const kinds[] = {"TEST", "ALONE", "RISK", "DEATH"};
@@ -133,24 +124,13 @@ static void list_tests(void)
         say("%s %s\n", kinds[(*t)->kind], (*t)->name);
 }
 
-void guest_main(start_info_t *si);
-
-void guest_main(start_info_t *si)
+void run_tests(const char *words)
 {
-    start_info = si;
-    boot_info = *si;
-    for (unsigned i = 0; i < MAX_CPUS; i++)
-        cpus[i].id = i;
-    map_shared_info();
-    memset((void *)shared_info->evtchn_mask, 0xff, sizeof(shared_info->evtchn_mask));
-    console_init();
-    traps_init();
-    events_on();
-    say("GUEST up: %s\n", (char *)boot_info.cmd_line);
-    if (strstr((char *)boot_info.cmd_line, "list"))
+    say("GUEST up: %s\n", words);
+    if (strstr(words, "list"))
         list_tests();
     for (const struct test *const *t = __start_tests; t < __stop_tests; t++)
-        if (chosen(*t, (char *)boot_info.cmd_line))
+        if (chosen(*t, words))
             run(*t);
     say("GUEST done: %u passed, %u failed, %u skipped\n", passed, failed, left_out);
     shutdown(SHUTDOWN_poweroff);

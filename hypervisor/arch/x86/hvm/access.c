@@ -91,9 +91,12 @@ static int checked(const struct walk *w, uint64_t rights, bool nx, uint32_t *err
 static int walk_long(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_t *error)
 {
     uint64_t table = w->p.cr3, rights = PTE_RW | PTE_USER, any = 0, marks, e;
+    unsigned top = w->p.cr4 & CR4_LA57 ? 48 : 39;
     bool leaf;
 
-    for (unsigned shift = w->p.cr4 & CR4_LA57 ? 48 : 39;; shift -= 9) {
+    if (unlikely(((uint64_t)((int64_t)(addr << (55 - top)) >> (55 - top))) != addr))
+        return -EFAULT; /* not canonical */
+    for (unsigned shift = top;; shift -= 9) {
         uint64_t *p = table_at(w, table & PTE_ADDR);
 
         if (unlikely(!p))

@@ -356,6 +356,12 @@ void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, boo
             return;
         }
     }
+    /* What the instruction at rip does has nothing to do with it. */
+    if (v->arch.hvm->event.valid) {
+        domain_crash(v->domain, "vcpu %u: no RAM at guest physical %#lx, to deliver vector %u by",
+                     v->vcpu_id, (unsigned long)gpa, v->arch.hvm->event.vector);
+        return;
+    }
     if (!hvm_emulate(v, regs)) {
         /* Maybe a user program's doing, who should not be able to end the guest. */
         gprintk(v->domain, "vcpu %u: cannot emulate its %s at guest physical %#lx, rip %#lx: #GP\n",

@@ -53,6 +53,7 @@ struct insn_bytes {
 #define RDTSCP_ ((struct insn_bytes){0xf9010f, 3})
 #define XSETBV_ ((struct insn_bytes){0xd1010f, 3})
 #define HLT_    ((struct insn_bytes){0xf4, 1})
+#define ICEBP_  ((struct insn_bytes){0xf1, 1})
 #define INVD_   ((struct insn_bytes){0x080f, 2})
 #define WBINVD_ ((struct insn_bytes){0x090f, 2})
 
@@ -239,6 +240,18 @@ static void exit_cache(struct vcpu *v, struct cpu_user_regs *regs, struct insn_b
         skip(regs, len);
 }
 
+/* Its #DB comes behind it, and says nothing in DR6. */
+static void exit_icebp(struct vcpu *v, struct cpu_user_regs *regs)
+{
+    unsigned len = insn_len(v, regs, ICEBP_);
+
+    if (!len)
+        return;
+    regs->rip += len;
+    vmcb_of(v)->shadow &= ~1ULL;
+    hvm_inject(v, VEC_DB, -1);
+}
+
 static void exit_exception(struct vcpu *v, struct cpu_user_regs *regs, unsigned vec)
 {
     (void)regs;
@@ -281,10 +294,14 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
     case EXIT_INIT:
     case EXIT_VINTR:
         break;      /* handled meanwhile, or at the next entry */
-    case EXIT_IRET: /* the NMI's handler is done */
+    case EXIT_IRET: /* the NMI's handler is done, but for this instruction */
         vmcb->intercepts[0] &= ~ICPT_IRET;
         vmcb_changed(vmcb, VMCB_INTERCEPTS);
+        vmcb->shadow |= 1;
         v->arch.hvm->nmi_masked = false;
+        break;
+    case EXIT_ICEBP:
+        exit_icebp(v, regs);
         break;
     case EXIT_CR0_WRITE:
     case EXIT_CR4_WRITE:

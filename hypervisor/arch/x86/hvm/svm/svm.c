@@ -199,8 +199,8 @@ static int vcpu_create_(struct vcpu *v)
                           ICPT_CPUID | ICPT_RSM | ICPT_INVD | ICPT_HLT | ICPT_INVLPGA | ICPT_IOIO |
                           ICPT_MSR | ICPT_TASK_SWITCH | ICPT_FERR_FREEZE | ICPT_SHUTDOWN;
     vmcb->intercepts[1] = ICPT_VMRUN | ICPT_VMMCALL | ICPT_VMLOAD | ICPT_VMSAVE | ICPT_STGI |
-                          ICPT_CLGI | ICPT_SKINIT | ICPT_WBINVD | ICPT_MONITOR | ICPT_MWAIT |
-                          ICPT_XSETBV;
+                          ICPT_CLGI | ICPT_SKINIT | ICPT_ICEBP | ICPT_WBINVD | ICPT_MONITOR |
+                          ICPT_MWAIT | ICPT_XSETBV;
     vmcb->iopm = mfn_to_maddr(virt_to_mfn(iopm));
     vmcb->msrpm = mfn_to_maddr(virt_to_mfn(msrpm));
     vmcb->vintr = VINTR_MASKING;

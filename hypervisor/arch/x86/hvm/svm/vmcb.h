@@ -85,6 +85,7 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 #define ICPT_CLGI    (1u << 5)
 #define ICPT_SKINIT  (1u << 6)
 #define ICPT_RDTSCP  (1u << 7)
+#define ICPT_ICEBP   (1u << 8)
 #define ICPT_WBINVD  (1u << 9)
 #define ICPT_MONITOR (1u << 10)
 #define ICPT_MWAIT   (1u << 11)
@@ -148,6 +149,7 @@ enum {
     EXIT_CLGI,
     EXIT_SKINIT,
     EXIT_RDTSCP,
+    EXIT_ICEBP,
     EXIT_WBINVD = 0x89,
     EXIT_MONITOR,
     EXIT_MWAIT,

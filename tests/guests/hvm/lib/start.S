@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The first instructions of a PVH guest: from 32-bit protected mode without paging (as the
+ * interface starts vcpu 0) and from real mode (as a start-up interrupt starts the others) to 64-bit
+ * code; the entries of 256 vectors.
+ */
+#define __ASSEMBLY__
+#include <xen/elfnote.h>
+#include "layout.h"
+#include "hvm.h"
+
+    .pushsection .note.Xen, "a", @note
+    .balign 4
+    .long 4, 4, XEN_ELFNOTE_PHYS32_ENTRY
+    .asciz "Xen"
+    .long start32
+    .popsection
+
+    .code32
+    .text
+    .globl start32 /* ebx: hvm_start_info */
+start32:
+    cld
+    movl $stacks + STACK_SIZE, %esp
+    movl $boot_l3 + 0x67, boot_l4
+    movl $4, %ecx
+    movl $boot_l2 + 0x67, %eax
+    movl $boot_l3, %edi
+1:  movl %eax, (%edi)
+    addl $4096, %eax
+    addl $8, %edi
+    loop 1b
+    movl $2048, %ecx
+    movl $0xe7, %eax /* large, for all rings */
+    movl $boot_l2, %edi
+1:  movl %eax, (%edi)
+    addl $0x200000, %eax
+    addl $8, %edi
+    loop 1b
+    movl %ebx, %esi
+    movl $guest_main, %ebp
+    jmp long_mode
+
+/* Another vcpu. */
+start32_ap:
+    movw $SEL_DATA, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movw %ax, %ss
+    movl ap_stack, %esp
+    movl $ap_main, %ebp
+
+long_mode:
+    lgdt gdt_ptr
+    movl $0x6a0, %eax /* PAE, PGE, OSFXSR, OSXMMEXCPT */
+    movl %eax, %cr4
+    movl $boot_l4, %eax
+    movl %eax, %cr3
+    movl $0xc0000080, %ecx
+    xorl %edx, %edx
+    movl $0x901, %eax /* LME, NXE, SCE */
+    wrmsr
+    movl $0x80010033, %eax /* PG, WP, NE, ET, MP, PE */
+    movl %eax, %cr0
+    ljmp $SEL_CODE, $1f
+    .code64
+1:  movl $SEL_DATA, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movl %eax, %fs
+    movl %eax, %gs
+    movl %esi, %edi
+    movl %ebp, %eax
+    xorl %ebp, %ebp
+    call *%rax
+    ud2
+
+/* To be copied to AP_PAGE. */
+    .code16
+    .globl ap_begin, ap_end
+ap_begin:
+    cli
+    xorw %ax, %ax
+    movw %ax, %ds
+    lgdtl AP_PAGE + (1f - ap_begin)
+    movl $0x11, %eax
+    movl %eax, %cr0
+    ljmpl $SEL_CODE32, $start32_ap
+    .balign 8
+1:  .word 8 * GDT_WORDS - 1
+    .long gdt
+ap_end:
+
+    .code64
+/* setjmp and longjmp: rbx, rbp, r12..r15, rsp, rip. */
+    .globl save_point
+save_point:
+    movq (%rsp), %rax
+    leaq 8(%rsp), %rdx
+    movq %rbx, (%rdi)
+    movq %rbp, 8(%rdi)
+    movq %r12, 16(%rdi)
+    movq %r13, 24(%rdi)
+    movq %r14, 32(%rdi)
+    movq %r15, 40(%rdi)
+    movq %rdx, 48(%rdi)
+    movq %rax, 56(%rdi)
+    xorl %eax, %eax
+    ret
+
+    .globl go_back
+go_back:
+    movl %esi, %eax
+    movq (%rdi), %rbx
+    movq 8(%rdi), %rbp
+    movq 16(%rdi), %r12
+    movq 24(%rdi), %r13
+    movq 32(%rdi), %r14
+    movq 40(%rdi), %r15
+    movq 48(%rdi), %rsp
+    jmp *56(%rdi)
+
+    .balign 16
+    .globl trap_entries
+trap_entries:
+vector = 0
+.rept 256
+    .balign 16
+    .if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21)
+    .else
+    pushq $0
+    .endif
+    pushq $vector
+    jmp common
+vector = vector + 1
+.endr
+
+common:
+    cld
+    pushq %rcx
+    pushq %r11
+    pushq %rax
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %r10
+    pushq %r8
+    pushq %r9
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, %rdi
+    movq %rsp, %rbx
+    andq $-16, %rsp
+    call trap_handler
+    movq %rbx, %rdi
+
+    .globl resume_frame
+resume_frame:
+    movq %rdi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    popq %r9
+    popq %r8
+    popq %r10
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rax
+    popq %r11
+    popq %rcx
+    addq $16, %rsp
+    iretq
+
+/* Where a function that ran in ring 3 returns to. */
+    .globl user_end
+user_end:
+    int $VEC_GATE
+    ud2
+
+    .bss
+    .balign 4096
+    .globl boot_l4, boot_l3, boot_l2
+boot_l4: .skip 4096
+boot_l3: .skip 4096
+boot_l2: .skip 4 * 4096
+    .section .note.GNU-stack, "", @progbits
