@@ -53,7 +53,7 @@ def test_pvh_guests_come_and_go(dom0, guests):
     guests.tiny("t")
     before = int(dom0.sh(FREE))
     for wait in (0, 1, 3):
-        guests.linux("h", 'type="pvh"', "vcpus=3")
+        guests.linux("h", 'type="pvh"', "vcpus=3", f"hap={wait % 2}")  # 0: nested paging, too
         dom0.sh(f"sleep {wait}; xl destroy h")
         dom0.gone("h")
     assert guests.row("t")

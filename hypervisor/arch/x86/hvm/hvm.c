@@ -367,8 +367,11 @@ static int hvm_domain_create(struct domain *d, const struct xen_domctl_createdom
         return 0;
     if (!hvm_vendor)
         return -EOPNOTSUPP;
-    if (cfg->arch.emulation_flags != XEN_X86_EMU_LAPIC || !(cfg->flags & XEN_DOMCTL_CDF_hap))
+    if (cfg->arch.emulation_flags != XEN_X86_EMU_LAPIC)
         return -EOPNOTSUPP;
+    /* A guest cannot tell one from the other, but for the time that it takes. */
+    if (!(cfg->flags & XEN_DOMCTL_CDF_hap))
+        printk(KERN_INFO "d%u: shadow page tables are asked for, nested ones are used\n", d->id);
     d->arch.hvm = xzalloc(struct hvm_domain);
     if (!d->arch.hvm)
         return -ENOMEM;
