@@ -26,9 +26,13 @@ def test_cpus(built, cpus, model):
         dom0 = qemu.boot_dom0()
         assert dom0.sh("nproc") == str(cpus)
         assert f"nr_cpus                : {cpus}" in dom0.sh("xl info")
+        # Programs look at the CPU itself, so what it has the kernel must know and switch.
+        knows_avx = "dmesg | grep -q 'x86/fpu: Enabled xstate features 0x7' && grep -q ' avx2 ' /proc/cpuinfo"
+        assert (dom0.run(knows_avx).code == 0) == (model == NEW)
         Guests(dom0).linux("g", "vcpus=2")
         with dom0.console("g") as guest:
             assert guest.sh("nproc") == "2"
+            assert (guest.run(knows_avx).code == 0) == (model == NEW)
             guest.sh("(seq 5000 | md5sum & seq 5000 | md5sum; wait) >/dev/null")
             guest.machine.qemu.send("poweroff\n")
             guest.ended()

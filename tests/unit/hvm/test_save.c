@@ -147,6 +147,7 @@ static void round_trip(void **state)
     uint32_t size;
 
     (void)state;
+    assert_int_equal(v->arch.xcr0, XCR0_X87); /* as after reset */
     c.rax = 0x123456789abcdef0;
     c.gs_base = 0xffff888000000000;
     c.msr_tsc_aux = 5;

@@ -113,7 +113,8 @@ int fpu_create(struct vcpu *v)
         return -ENOMEM;
     v->arch.fpu_alloc = fpu;
     v->arch.fpu = (void *)(((uintptr_t)fpu + 63) & ~63UL);
-    v->arch.xcr0 = XCR0_X87 | XCR0_SSE | host_cpu.xcr0_max;
+    /* As after reset: who does not switch more state than that must not find it usable. */
+    v->arch.xcr0 = host_cpu.xcr0_max ? XCR0_X87 : 0;
     fpu_reset(v);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <xen/arch-x86/cpuid.h>
 #include <xen/version.h>
 
+#define F1_ECX_XSAVE   (1u << 26)
 #define F1_ECX_OSXSAVE (1u << 27)
 
 static void xen_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf,
@@ -66,7 +67,11 @@ void pv_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpui
     *res = (struct cpuid_result){l->a, l->b, l->c, l->d};
     if (leaf == 1) {
         res->b |= v->vcpu_id << 25; /* APIC ID */
-        if (v->arch.pv.ctrlreg[4] & CR4_OSXSAVE)
+        /* Kernels look for it before they set it: without it they would leave XSAVE alone. */
+        if ((v->arch.pv.ctrlreg[4] & CR4_OSXSAVE) || (in_kernel_mode(v) && (res->c & F1_ECX_XSAVE)))
             res->c |= F1_ECX_OSXSAVE;
     }
+    /* The sizes are what the CPU says for the guest's own XCR0. */
+    if (leaf == 0xd && subleaf <= 1 && res->a)
+        res->b = cpuid_count(0xd, subleaf).b;
 }
