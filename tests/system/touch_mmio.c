@@ -61,6 +61,7 @@ static long touch(volatile uint64_t *p)
                  : "xmm5", "memory");
     if (buf[0] != ~0ull || buf[1] != ~0ull)
         return 10;
+    asm volatile("clflush %0; prefetcht0 %0; mfence" : : "m"(*p));
     asm volatile("movq (%1), %%xmm6; movups %%xmm6, %0"
                  : "=m"(*(uint64_t(*)[2])buf)
                  : "r"(p)

@@ -16,7 +16,7 @@
 #include "native.h"
 #include "trial.h"
 
-static unsigned int tries = 250; /* for each opcode, in each mode */
+static unsigned int tries = 150; /* for each opcode, in each mode */
 static uint64_t first_seed = 0x5851f42d4c957f2dull, seed;
 
 static uint64_t rnd(void)

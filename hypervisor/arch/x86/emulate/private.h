@@ -257,7 +257,7 @@ emul_exec_fn EXEC(in), EXEC(out), EXEC(cli), EXEC(sti), EXEC(hlt), EXEC(clts), E
     EXEC(smsw);
 emul_exec_fn EXEC(cache_flush), EXEC(invlpg), EXEC(mov_from_cr), EXEC(mov_to_cr), EXEC(mov_from_dr);
 emul_exec_fn EXEC(mov_to_dr), EXEC(rdmsr), EXEC(wrmsr), EXEC(rdtsc), EXEC(rdpmc), EXEC(cpuid);
-emul_exec_fn EXEC(group7_reg), EXEC(fsgsbase), EXEC(rdpid);
+emul_exec_fn EXEC(group7_reg), EXEC(fsgsbase), EXEC(rdpid), EXEC(flush_line);
 
 /*
  * Groups that only hardware-virtualised guests need: where they are left out of the build, the rows

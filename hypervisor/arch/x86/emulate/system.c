@@ -240,6 +240,24 @@ int emul_op_cache_flush(struct emul_state *s)
     return s->ops->wbinvd ? s->ops->wbinvd(s->ctxt) : EMUL_UNHANDLEABLE;
 }
 
+/*
+ * CLFLUSH; with 66, CLFLUSHOPT and CLWB.  Nothing is cached that a guest could see; but it faults
+ * as a read of a byte does, and to the callback is one.
+ */
+int emul_op_flush_line(struct emul_state *s)
+{
+    const struct insn *insn = s->insn;
+    bool write_back = (insn->reg & 7) == 6;
+    uint64_t val;
+    int rc = EMUL_OKAY;
+
+    if (insn->rep || (write_back && !insn->opsize))
+        return EMUL_UNHANDLEABLE; /* other instructions */
+    if (insn->opsize)
+        rc = emul_require(s, 7, CPUID_B, write_back ? 24 : 23);
+    return rc == EMUL_OKAY ? emul_mem_read(s, insn->seg, insn->mem_off, &val, 1) : rc;
+}
+
 int emul_op_invlpg(struct emul_state *s)
 {
     uint64_t linear;
