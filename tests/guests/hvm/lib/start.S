@@ -52,14 +52,17 @@ start32_ap:
 
 long_mode:
     lgdt gdt_ptr
-    movl $0x6a0, %eax /* PAE, PGE, OSFXSR, OSXMMEXCPT */
-    movl %eax, %cr4
-    movl $boot_l4, %eax
-    movl %eax, %cr3
+    /* LME without paging and PAE, and an exit then: QEMU leaves a host without paging, if let. */
     movl $0xc0000080, %ecx
     xorl %edx, %edx
     movl $0x901, %eax /* LME, NXE, SCE */
     wrmsr
+    xorl %eax, %eax
+    cpuid
+    movl $0x6a0, %eax /* PAE, PGE, OSFXSR, OSXMMEXCPT */
+    movl %eax, %cr4
+    movl $boot_l4, %eax
+    movl %eax, %cr3
     movl $0x80010033, %eax /* PG, WP, NE, ET, MP, PE */
     movl %eax, %cr0
     ljmp $SEL_CODE, $1f
