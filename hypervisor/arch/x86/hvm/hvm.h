@@ -171,8 +171,15 @@ bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val);
 bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val);
 /* Lets the emulator execute the instruction at rip; false: it could not. */
 bool hvm_emulate(struct vcpu *v, struct cpu_user_regs *regs);
+/* The same in steps: what the emulator is given; what becomes of what it returned (false: it could
+ * not).  Between them the caller may exchange the operations. */
+extern const struct emul_ops hvm_mmio_ops;
+void hvm_emulate_begin(struct vcpu *v, struct cpu_user_regs *regs, struct emul_ctxt *ctxt);
+bool hvm_emulate_end(struct vcpu *v, const struct emul_ctxt *ctxt, int rc);
 /* The same, only if it is MOV to a control register. */
 bool hvm_emulate_mov_to_cr(struct vcpu *v, struct cpu_user_regs *regs);
+/* An undefined instruction, and hvm_fep: true if it was the prefix, and the next one is done. */
+bool hvm_emulate_forced(struct vcpu *v, struct cpu_user_regs *regs);
 /* How long the instruction at rip is; 0: it cannot be told (an exception is pending). */
 unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs);
 /* The guest touched gpa, where nothing is mapped that it may touch so. */

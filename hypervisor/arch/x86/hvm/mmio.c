@@ -210,7 +210,8 @@ static int read_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t *val)
 static int read_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
                       struct emul_cpuid *res)
 {
-    (void)ctxt;
+    if (ctxt->cpl && current->arch.hvm->cpuid_faults)
+        return emul_inject(ctxt, EMUL_VEC_GP, 0);
     hvm_cpuid(current, leaf, subleaf, res);
     return EMUL_OKAY;
 }
@@ -229,22 +230,22 @@ static int write_vector(struct emul_ctxt *ctxt, unsigned reg, const void *buf, u
     return EMUL_OKAY;
 }
 
-static const struct emul_ops mmio_ops = {.insn_fetch = fetch,
-                                         .read = read,
-                                         .write = write,
-                                         .cmpxchg = cmpxchg,
-                                         .probe_write = probe_write,
-                                         .read_io = read_port,
-                                         .write_io = write_port,
-                                         .read_cr = read_cr,
-                                         .write_cr = write_cr,
-                                         .read_xcr = read_xcr,
-                                         .cpuid = read_cpuid,
-                                         .segment = segment,
-                                         .read_vector = read_vector,
-                                         .write_vector = write_vector};
+const struct emul_ops hvm_mmio_ops = {.insn_fetch = fetch,
+                                      .read = read,
+                                      .write = write,
+                                      .cmpxchg = cmpxchg,
+                                      .probe_write = probe_write,
+                                      .read_io = read_port,
+                                      .write_io = write_port,
+                                      .read_cr = read_cr,
+                                      .write_cr = write_cr,
+                                      .read_xcr = read_xcr,
+                                      .cpuid = read_cpuid,
+                                      .segment = segment,
+                                      .read_vector = read_vector,
+                                      .write_vector = write_vector};
 
-static void init_ctxt(struct vcpu *v, struct cpu_user_regs *regs, struct emul_ctxt *ctxt)
+void hvm_emulate_begin(struct vcpu *v, struct cpu_user_regs *regs, struct emul_ctxt *ctxt)
 {
     struct emul_segment cs, ss;
     uint64_t cr0 = hvm_vendor->get_cr(v, 0), efer = 0;
@@ -256,7 +257,7 @@ static void init_ctxt(struct vcpu *v, struct cpu_user_regs *regs, struct emul_ct
     wide = (efer & EFER_LMA) && (cs.attr & EMUL_SEG_L);
     *ctxt = (struct emul_ctxt){
         .regs = regs,
-        .ops = &mmio_ops,
+        .ops = &hvm_mmio_ops,
         .addr_size = wide                    ? 64
                      : cs.attr & EMUL_SEG_DB ? 32
                                              : 16,
@@ -290,7 +291,7 @@ static void retire(struct vcpu *v, const struct emul_ctxt *ctxt)
     }
 }
 
-static bool finish(struct vcpu *v, const struct emul_ctxt *ctxt, int rc)
+bool hvm_emulate_end(struct vcpu *v, const struct emul_ctxt *ctxt, int rc)
 {
     if (rc == EMUL_OKAY)
         retire(v, ctxt);
@@ -303,8 +304,8 @@ bool hvm_emulate(struct vcpu *v, struct cpu_user_regs *regs)
 {
     struct emul_ctxt ctxt;
 
-    init_ctxt(v, regs, &ctxt);
-    return finish(v, &ctxt, x86_emulate(&ctxt));
+    hvm_emulate_begin(v, regs, &ctxt);
+    return hvm_emulate_end(v, &ctxt, x86_emulate(&ctxt));
 }
 
 #define OPCODE_MOV_TO_CR 0x0f22
@@ -314,10 +315,10 @@ bool hvm_emulate_mov_to_cr(struct vcpu *v, struct cpu_user_regs *regs)
     struct emul_ctxt ctxt;
     struct insn insn;
 
-    init_ctxt(v, regs, &ctxt);
+    hvm_emulate_begin(v, regs, &ctxt);
     if (x86_decode(&ctxt, &insn) != EMUL_OKAY || insn.opcode != OPCODE_MOV_TO_CR)
         return false;
-    return finish(v, &ctxt, x86_emulate_insn(&ctxt, &insn));
+    return hvm_emulate_end(v, &ctxt, x86_emulate_insn(&ctxt, &insn));
 }
 
 unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs)
@@ -325,7 +326,7 @@ unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs)
     struct emul_ctxt ctxt;
     struct insn insn;
 
-    init_ctxt(v, regs, &ctxt);
+    hvm_emulate_begin(v, regs, &ctxt);
     switch (x86_decode(&ctxt, &insn)) {
     case EMUL_OKAY:
         return insn.len;

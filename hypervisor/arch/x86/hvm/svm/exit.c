@@ -254,8 +254,11 @@ static void exit_icebp(struct vcpu *v, struct cpu_user_regs *regs)
 
 static void exit_exception(struct vcpu *v, struct cpu_user_regs *regs, unsigned vec)
 {
-    (void)regs;
     switch (vec) {
+    case VEC_UD: /* hvm_fep */
+        if (!hvm_emulate_forced(v, regs))
+            hvm_inject(v, VEC_UD, -1);
+        break;
     case VEC_DB:
         hvm_inject(v, VEC_DB, -1);
         break;

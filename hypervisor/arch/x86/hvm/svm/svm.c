@@ -26,6 +26,7 @@
 #include "asm/page.h"
 #include "asm/regs.h"
 #include "kernel/console.h"
+#include "boot/cmdline.h"
 #include "kernel/panic.h"
 #include "kernel/percpu.h"
 #include "lib/errno.h"
@@ -194,7 +195,7 @@ static int vcpu_create_(struct vcpu *v)
     if (!vmcb)
         return -ENOMEM;
     s->maddr = mfn_to_maddr(virt_to_mfn(vmcb));
-    vmcb->exceptions = 1u << VEC_DB | 1u << VEC_AC | 1u << 18;
+    vmcb->exceptions = 1u << VEC_DB | 1u << VEC_AC | 1u << 18 | (uint32_t)opt_hvm_fep << VEC_UD;
     vmcb->intercepts[0] = ICPT_INTR | ICPT_NMI | ICPT_SMI | ICPT_INIT | ICPT_CR0 | ICPT_RDPMC |
                           ICPT_CPUID | ICPT_RSM | ICPT_INVD | ICPT_HLT | ICPT_INVLPGA | ICPT_IOIO |
                           ICPT_MSR | ICPT_TASK_SWITCH | ICPT_FERR_FREEZE | ICPT_SHUTDOWN;
