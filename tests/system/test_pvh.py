@@ -65,6 +65,34 @@ def test_debian_runs_as_pvh(dom0, guests, tmp_path):
     dom0.until(f"[ $({FREE}) = {before.strip()} ]", 30)
 
 
+def test_pvh_memory_and_network(dom0, guests):
+    """Less memory than the map says, more of it, less again; four VCPUs; a card on dom0's bridge."""
+    dom0.sh("[ -e /sys/class/net/xenbr0 ] || { ip link add xenbr0 type bridge; "
+            "ip addr add 192.168.7.1/24 dev xenbr0; ip link set xenbr0 up; }")
+    before = int(dom0.sh(FREE))
+    guests.linux("h", 'type="pvh"', "vcpus=4", "memory=160", "maxmem=320", 'vif=["bridge=xenbr0"]')
+    assert int(guests.row("h")[2]) <= 160
+    with dom0.console("h") as guest:
+        assert guest.sh("cat /sys/devices/system/cpu/online").strip() == "0-3"
+        guest.sh("ip addr add 192.168.7.2/24 dev eth0; ip link set eth0 up")
+        guest.until("ping -c 1 -W 5 192.168.7.1", 60)
+        guest.sh("ping -c 3 -s 1400 192.168.7.1", 60)
+    memory = "$(xl list h | awk 'NR == 2 {print $3}')"
+    dom0.sh("xl mem-set h 280")
+    dom0.until(f"[ {memory} -ge 279 ]", 60)
+    with dom0.console("h") as guest:
+        guest.sh("mount -t tmpfs -o size=200m tmpfs /mnt; dd if=/dev/zero of=/mnt/x bs=1M count=150 2>/dev/null",
+                 120)
+        guest.sh("rm /mnt/x")
+    dom0.sh("xl mem-set h 170")
+    dom0.until(f"[ {memory} -le 171 ]", 60)
+    with dom0.console("h") as guest:
+        guest.sh("dd if=/dev/zero of=/mnt/x bs=1M count=40 2>/dev/null")
+    dom0.sh("xl destroy h")
+    dom0.gone("h")
+    dom0.until(f"[ $({FREE}) = {before} ]", 30)
+
+
 def test_pvh_guests_come_and_go(dom0, guests):
     """Killed at any moment of their start; PV guests beside them go on."""
     guests.tiny("t")
