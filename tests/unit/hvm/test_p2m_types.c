@@ -241,6 +241,7 @@ static void test_pages_come_on_demand(void **state)
     assert_int_equal(p2m_populate_later(d, _gfn(512), 9), -EEXIST);
     assert_int_equal(p2m_populate_later(d, _gfn(1ULL << 28), 0), -EINVAL);
     assert_int_equal(p2m_populate_later(d, _gfn(513), 9), -EINVAL);
+    assert_int_equal(p2m_populate_later(d, _gfn(0), 18), -EEXIST); /* a table is there */
     assert_int_equal(p->on_demand, 1536);
     assert_int_equal(p2m_max_gfn(d), 2047);
     assert_int_equal(d->mem.tot_pages, 0);
@@ -289,6 +290,15 @@ static void test_too_much_on_demand_ends_the_domain(void **state)
     assert_int_equal(fake_crashes, 0);
     assert_false(reachable(1));
     assert_int_equal(fake_crashes, 1);
+    d->mem.max_pages = 100;
+    assert_int_equal(p2m_populate_later(d, _gfn(1 << 18), 18), 0);
+    d->arch.hvm->p2m.max_tables = 0; /* nor is there any for the table */
+    assert_false(reachable(1 << 18));
+    assert_int_equal(fake_crashes, 2);
+    assert_int_equal(d->mem.tot_pages, 2);
+    d->dying = DOMDYING_dying;
+    assert_false(reachable(1 << 18));
+    assert_int_equal(fake_crashes, 2);
 }
 
 static void test_the_tools_figures(void **state)

@@ -506,23 +506,29 @@ static bool fill(struct domain *d, uint64_t gfn, unsigned level)
     struct p2m *p = p2m_of(d);
     struct page_info *pg = NULL;
     unsigned order = 9;
+    int rc = -ENOMEM;
 
+    if (d->dying)
+        return false;
     if (level > 1 && READ_ONCE(d->mem.tot_pages) + (1u << order) <= READ_ONCE(p->pod_target) / 2)
         pg = alloc_domain_pages(d, order, 0);
     if (!pg) {
         order = 0;
         pg = alloc_domain_pages(d, order, 0);
     }
-    if (!pg) {
-        domain_crash(d, "no page for frame %#lx, which is populated on demand", (unsigned long)gfn);
-        return false;
-    }
-    if (p2m_map(d, _gfn(gfn >> order << order), pg, order)) { /* somebody was faster */
-        for (uint64_t i = 0; i < 1ULL << order; i++)
+    if (pg)
+        rc = p2m_map(d, _gfn(gfn >> order << order), pg, order);
+    /* Its own again, unless it has lost them by its end. */
+    for (uint64_t i = 0; pg && rc && i < 1ULL << order; i++)
+        if (get_page(pg + i, d)) {
             put_page_alloc(pg + i);
+            put_page(pg + i);
+        }
+    if (rc)
         p2m_renew_claim(d);
-    }
-    return true;
+    if (rc == -ENOMEM)
+        domain_crash(d, "no page for frame %#lx, which is populated on demand", (unsigned long)gfn);
+    return rc != -ENOMEM; /* or somebody was faster */
 }
 
 int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)
@@ -540,7 +546,8 @@ int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)
     for (uint64_t i = 0; !rc && i < nr; i += 1ULL << leaf) {
         uint64_t *e = entry_for(p, gfn_x(gfn) + i, leaf / 9 + 1);
 
-        if (e && leaf && (*e & PTE_PRESENT) && !is_leaf(*e, leaf / 9 + 1)) {
+        /* There is a table already; of more than 2 MB the caller may ask in pieces. */
+        if (e && leaf == 9 && order == 9 && (*e & PTE_PRESENT) && !is_leaf(*e, 2)) {
             leaf = 0;
             e = entry_for(p, gfn_x(gfn) + i, 1);
         }
