@@ -24,6 +24,8 @@ from machine import Died, Machine, Trouble, build  # noqa: E402
 
 LOGS = os.path.join(build.TOP, "build", "test")
 SHARED = "shared"
+SHIM_PLACE = "usr/lib/xen-4.17/boot/xen-shim"  # where libxl looks; the demo's image does without
+SHIM = os.path.join(build.CACHE, "root", SHIM_PLACE)
 GIVE_UP_AFTER = 4  # machines lost in one module: the rest of it would only take time
 
 
@@ -106,6 +108,8 @@ def built():
     os.unlink(tiny)
     # The same kernel, unpacked beforehand: an emulated xz costs each create five seconds.
     image.add_file("boot/vmlinux", os.path.join(build.OUT, "vmlinux"))
+    if os.path.exists(SHIM):
+        image.add_file(SHIM_PLACE, SHIM)
     image.add("etc/xen/tiny.cfg", b'type = "pv"\nkernel = "/boot/tiny"\nmemory = 32\n')
     image.add("etc/xen/linux.cfg", b'type = "pv"\nkernel = "/boot/vmlinux"\n'
               b'ramdisk = "/boot/guest.img"\nextra = "console=hvc0 quiet"\nmemory = 128\n')

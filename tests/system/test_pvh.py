@@ -5,6 +5,10 @@ import os
 import re
 import subprocess
 
+import pytest
+
+from conftest import SHIM
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 FREE = "xl info free_memory"
 PORT, MSR = 0x7b, 0x7c  # exit codes (arch/x86/hvm/svm/vmcb.h)
@@ -90,6 +94,19 @@ def test_pvh_memory_and_network(dom0, guests):
         guest.sh("dd if=/dev/zero of=/mnt/x bs=1M count=40 2>/dev/null")
     dom0.sh("xl destroy h")
     dom0.gone("h")
+    dom0.until(f"[ $({FREE}) = {before} ]", 30)
+
+
+@pytest.mark.skipif(not os.path.exists(SHIM), reason="Debian's packages are not unpacked here")
+def test_pv_shim(dom0, guests):
+    """Debian's Xen as a PVH guest, which runs Debian's kernel as a PV guest of its own."""
+    before = int(dom0.sh(FREE))
+    guests.linux("s", 'type="pvh"', "pvshim=1", "vcpus=2", "memory=400", 'on_poweroff="destroy"')
+    with dom0.console("s", 240) as guest:
+        assert "Xen PV" in guest.sh("dmesg | grep 'Hypervisor detected'")
+        assert guest.sh("nproc").strip() == "2"
+    dom0.sh("xl shutdown -w s", 120)
+    dom0.gone("s")
     dom0.until(f"[ $({FREE}) = {before} ]", 30)
 
 
