@@ -87,7 +87,8 @@ struct hvm_vendor {
     void (*get_paging)(const struct vcpu *v, struct hvm_paging *p);
     uint64_t (*get_dr)(const struct vcpu *v, unsigned dr); /* 6, 7 */
     void (*set_dr)(struct vcpu *v, unsigned dr, uint64_t val);
-    /* MSRs that the CPU switches: EFER, STAR and its kin, SYSENTER, bases, PAT; false: not one. */
+    /* MSRs that the CPU switches: EFER, STAR and its kin, SYSENTER, bases, PAT, branch records;
+     * false: not one, or not that value. */
     bool (*get_msr)(const struct vcpu *v, uint32_t msr, uint64_t *val);
     bool (*set_msr)(struct vcpu *v, uint32_t msr, uint64_t val);
 
