@@ -49,6 +49,7 @@ static void unexpected(const struct frame *f)
     write_dr7(0x400);
     if (dying())
         die("exception %lu", (ulong)f->vector);
+    irq_on();
     if (failed_often())
         leave_test();
     fail("trap", f->vector, "unexpected: error %#lx rip %#lx cs %#lx flags %#lx rsp %#lx cr2 %#lx",
