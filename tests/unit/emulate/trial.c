@@ -26,6 +26,7 @@ static uint8_t code[16];
 static uint64_t data_base; /* of the data segments in this mode */
 static uint8_t shadow[ARENA_SIZE];
 static bool stray; /* an access to memory that is not ours */
+static bool split; /* an access to two cache lines */
 
 #define USER_FAULT 4u /* what user mode adds to a page fault's error code */
 
@@ -127,6 +128,7 @@ static int touch(struct emul_ctxt *ctxt, uint64_t addr, unsigned int bytes, bool
 {
     uint64_t first_bad;
 
+    split |= (addr & 63) + bytes > 64;
     if (addr - ARENA_BASE <= ARENA_SIZE - bytes)
         return EMUL_OKAY;
     if (addr < ARENA_BASE || addr >= ARENA_BASE + ARENA_SIZE)
@@ -174,14 +176,9 @@ static int mem_cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr,
     int rc = touch(ctxt, addr, bytes, true);
     uint8_t *mem;
 
-    (void)seg;
+    (void)seg, (void)lock;
     if (rc != EMUL_OKAY)
         return rc;
-    /* A lock over two cache lines: Linux has programs that do that wait. */
-    if (lock && (addr & 63) + bytes > 64) {
-        stray = true;
-        return EMUL_UNHANDLEABLE;
-    }
     mem = shadow + (addr - ARENA_BASE);
     if (!memcmp(mem, old, bytes))
         memcpy(mem, new, bytes);
@@ -716,7 +713,7 @@ enum verdict trial(unsigned int mode, uint32_t opcode)
         *(uint64_t *)((uint8_t *)vectors + i) = rnd();
     memcpy(real.vector_regs, vectors, sizeof(vectors));
 
-    stray = false;
+    stray = split = false;
     regs = before;
     ctxt.regs = &regs;
     rc = x86_decode(&ctxt, &insn);
@@ -724,6 +721,10 @@ enum verdict trial(unsigned int mode, uint32_t opcode)
         rc = x86_emulate_insn(&ctxt, &insn);
     else
         insn.len = 15, insn.row = NULL;
+    /* Linux has programs wait that lock two cache lines, whether the access faults or not. */
+    if (split && rc != EMUL_UNHANDLEABLE && insn.row &&
+        (insn.lock || insn.row->exec == emul_op_xchg))
+        return TRIAL_SKIPPED;
     if (stray || (rc != EMUL_OKAY && rc != EMUL_EXCEPTION) || (regs.rflags & FL_AC) ||
         (rc == EMUL_OKAY && undefined_result(&insn, &before)) || unlike_others(&ctxt, &insn) ||
         (ctxt.retire.again && !(before.rflags & FL_TF)))
