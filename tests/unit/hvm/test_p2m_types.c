@@ -226,6 +226,86 @@ static void test_a_frame_out_of_a_large_leaf(void **state)
     d->arch.hvm->p2m.max_tables = 100;
 }
 
+/* What cannot be mapped leaves everything as it was: frames, references, counts. */
+static void test_mappings_that_fail(void **state)
+{
+    struct page_info *large = alloc_domain_pages(d, 9, 0), *one = page_of(d);
+    uint64_t top = 1UL << (40 - PAGE_SHIFT);
+
+    (void)state;
+    assert_int_equal(p2m_map(d, _gfn(511), large, 9), -EINVAL);
+    assert_int_equal(p2m_map(d, _gfn(top), one, 0), -EINVAL);
+    assert_int_equal(p2m_map(d, _gfn(~0UL), one, 0), -EINVAL);
+    assert_int_equal(p2m_map(d, _gfn(top - 1), one, 0), 0);
+    assert_int_equal(p2m_max_gfn(d), top - 1);
+    assert_int_equal(p2m_map(d, _gfn(top - 512), large, 9), -EEXIST);
+    assert_true(reachable(top - 1) && !reachable(top - 512));
+    assert_int_equal(one->type, WR);
+    assert_int_equal(large->type, 0);
+    d->arch.hvm->p2m.max_tables = 0;
+    assert_int_equal(p2m_map(d, _gfn(1024), large, 9), -ENOMEM);
+    d->arch.hvm->p2m.max_tables = 100;
+    assert_int_equal(p2m_map(d, _gfn(1024), large, 9), 0);
+    d->arch.hvm->p2m.max_tables = 0; /* none to split it by */
+    assert_null(p2m_unmap(d, _gfn(1030)));
+    assert_true(reachable(1030));
+    d->arch.hvm->p2m.max_tables = 100;
+    assert_null(p2m_unmap(d, _gfn(top)));
+    assert_null(p2m_unmap(d, _gfn(~0UL)));
+}
+
+/* Pages mapped, moved and dropped at random: what is reachable is what a list says. */
+static void test_at_random(void **state)
+{
+    struct page_info *at[1024] = {NULL};
+
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t gfn = ground_random(1024), to = ground_random(1024);
+        struct page_info *pg;
+
+        switch (ground_random(4)) {
+        case 0: /* a large leaf, if there is nothing else */
+            pg = alloc_domain_pages(d, 9, 0);
+            gfn &= ~511UL;
+            if (pg && p2m_map(d, _gfn(gfn), pg, 9)) {
+                for (unsigned j = 0; j < 512; j++)
+                    put_page_alloc(pg + j);
+                pg = NULL;
+            }
+            for (unsigned j = 0; pg && j < 512; j++) {
+                assert_null(at[gfn + j]);
+                at[gfn + j] = pg + j;
+            }
+            break;
+        case 1:
+            pg = p2m_unmap(d, _gfn(gfn));
+            assert_ptr_equal(pg, at[gfn]);
+            at[gfn] = NULL;
+            if (!pg)
+                break;
+            if (!at[to]) {
+                assert_int_equal(p2m_map(d, _gfn(to), pg, 0), 0);
+                at[to] = pg;
+            } else
+                put_page_alloc(pg);
+            put_page(pg);
+            break;
+        case 2:
+            for (unsigned j = 0; j < 40; j++)
+                assert_true(p2m_drop(d, _gfn((gfn + j) % 1024)) == !!at[(gfn + j) % 1024]);
+            for (unsigned j = 0; j < 40; j++)
+                at[(gfn + j) % 1024] = NULL;
+            break;
+        default:
+            pg = p2m_get_page(d, _gfn(gfn));
+            assert_ptr_equal(pg, at[gfn]);
+            if (pg)
+                put_page(pg);
+        }
+    }
+}
+
 /* --- on demand --- */
 
 static void test_pages_come_on_demand(void **state)
@@ -332,10 +412,16 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_a_grant_goes_by_its_handle_alone),   T(test_a_grant_for_reading),
-        T(test_a_grant_outlives_the_mapper),        T(test_what_was_there_is_given_up),
-        T(test_a_frame_out_of_a_large_leaf),        T(test_pages_come_on_demand),
-        T(test_too_much_on_demand_ends_the_domain), T(test_the_tools_figures),
+        T(test_a_grant_goes_by_its_handle_alone),
+        T(test_a_grant_for_reading),
+        T(test_a_grant_outlives_the_mapper),
+        T(test_what_was_there_is_given_up),
+        T(test_a_frame_out_of_a_large_leaf),
+        T(test_mappings_that_fail),
+        T(test_at_random),
+        T(test_pages_come_on_demand),
+        T(test_too_much_on_demand_ends_the_domain),
+        T(test_the_tools_figures),
     };
 
     return cmocka_run_group_tests_name("p2m types", tests, ground_setup, NULL);
