@@ -96,11 +96,12 @@ void compat_widen_args(unsigned long args[6], const uint32_t words[6], const cha
     }
 }
 
-void compat_narrow_args(uint32_t words[6], const unsigned long args[6], const char *args32)
+void compat_narrow_args(uint32_t words[6], const unsigned long *args, unsigned nargs,
+                        const char *args32)
 {
     unsigned n = 0;
 
-    for (; *args32; args32++, args++) {
+    for (; *args32 && nargs; args32++, args++, nargs--) {
         if (*args32 == 'f')
             words[n++] = (uint32_t)(args[0] >> 32);
         words[n++] = (uint32_t)args[0];

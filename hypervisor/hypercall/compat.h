@@ -84,4 +84,5 @@ int __must_check copy_elems_to_guest(uint64_t base, uint64_t first, const void *
  * for a continuation, back.
  */
 void compat_widen_args(unsigned long args[6], const uint32_t words[6], const char *args32);
-void compat_narrow_args(uint32_t words[6], const unsigned long args[6], const char *args32);
+void compat_narrow_args(uint32_t words[6], const unsigned long *args, unsigned nargs,
+                        const char *args32);

@@ -427,7 +427,7 @@ static long call32(uint32_t nr, uint32_t words[6], const struct pending_call **a
     ret = hypercall_call(nr, args);
     *again = take_pending(ret);
     if (unlikely(*again != NULL))
-        compat_narrow_args(words, (*again)->args, args32_of((*again)->nr));
+        compat_narrow_args(words, (*again)->args, (*again)->nargs, args32_of((*again)->nr));
     return ret;
 }
 

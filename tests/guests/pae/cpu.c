@@ -202,3 +202,28 @@ TEST(pae_nmi)
     CHECK_EQ(HC2(nmi_op, XENNMI_unregister_callback, 0), 0);
     load_default_traps();
 }
+
+/* A call that gives way and goes on leaves alone the registers that hold no argument of it. */
+TEST(pae_continued_call)
+{
+    static xen_pfn_t frames[4];
+    struct gnttab_setup_table s = {.dom = DOMID_SELF, .nr_frames = ARRAY_SIZE(frames)};
+    ulong nr = __HYPERVISOR_grant_table_op, esi = 0x12345678, edi = 0x9abcdef0;
+    static ulong ebp;
+
+    memset(frames, 0xff, sizeof(frames));
+    set_xen_guest_handle(s.frame_list, frames);
+    /* Before each frame it gives way to an event that waits. */
+    WRITE_ONCE(vcpu_info()->evtchn_upcall_pending, 1);
+    __asm__ volatile("push %%ebp; mov $0x5a5aa5a5, %%ebp; int $0x82; mov %%ebp, %3; pop %%ebp"
+                     : "+a"(nr), "+S"(esi), "+D"(edi), "=m"(ebp)
+                     : "b"(GNTTABOP_setup_table), "c"(&s), "d"(1)
+                     : "memory");
+    REQUIRE_EQ(nr, 0);
+    REQUIRE_EQ(s.status, GNTST_okay);
+    CHECK_EQ(esi, 0x12345678);
+    CHECK_EQ(edi, 0x9abcdef0);
+    CHECK_EQ(ebp, 0x5a5aa5a5);
+    for (unsigned i = 0; i < ARRAY_SIZE(frames); i++)
+        CHECK(frames[i] != 0xffffffff);
+}
