@@ -91,6 +91,27 @@ def download(names):
         run(*command, cwd=folder)
 
 
+def download_i386(name):
+    """
+    Fetch a package of the i386 architecture into cache/debs/i386, with lists of packages of our
+    own: this machine's apt need not know that architecture, and is left as it is. Its path.
+    """
+    folder = os.path.join(CACHE, "debs", "i386")
+    lists = os.path.join(CACHE, "lists")
+    os.makedirs(folder, exist_ok=True)
+    os.makedirs(os.path.join(lists, "partial"), exist_ok=True)
+    pattern = os.path.join(folder, name + "_*.deb")
+    if not glob.glob(pattern):
+        options = ["-q", "-o", f"Dir::State::lists={lists}", "-o", "APT::Architectures::=amd64",
+                   "-o", "APT::Architectures::=i386", "-o", "APT::Sandbox::User=root"]
+        try:
+            run("apt-get", "update", *options)
+        except BuildError:
+            pass  # some list or other is not to be had: the download will tell whether it matters
+        run("apt-get", "download", *options, name + ":i386", cwd=folder)
+    return glob.glob(pattern)[0]
+
+
 def deb_of(name):
     found = sorted(glob.glob(os.path.join(CACHE, "debs", name + "_*.deb")), key=os.path.getmtime)
     if not found:
