@@ -104,6 +104,7 @@ static void dump_domains(unsigned char key)
 static void count_holdings(unsigned char key)
 {
     unsigned long domains = 0, pages = 0, hyp_pages = 0, ports = 0, handles = 0;
+    struct xalloc_use small = xalloc_in_use();
     struct domain *d;
 
     (void)key;
@@ -120,8 +121,9 @@ static void count_holdings(unsigned char key)
     }
     printk(
         " sum: domains %lu, pages %lu, hypervisor pages %lu, event ports %lu, grant handles %lu, "
-        "free pages %llu\n",
-        domains, pages, hyp_pages, ports, handles, (unsigned long long)heap_free_pages());
+        "small objects %lu in pages %lu, free pages %llu\n",
+        domains, pages, hyp_pages, ports, handles, small.objects, small.slabs,
+        (unsigned long long)heap_free_pages());
 }
 
 static void dump_this_cpu(void *unused)

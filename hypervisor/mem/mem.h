@@ -111,6 +111,11 @@ void free_page_virt(void *va);
  * their size rounded up to a power of two, up to a page. */
 void *xzalloc_bytes(size_t n, size_t size);
 void xfree(void *p);
+/* What is allocated of up to half a page, and the pages that hold it. */
+struct xalloc_use {
+    unsigned long objects, slabs;
+};
+struct xalloc_use xalloc_in_use(void);
 #define xzalloc(type)          ((type *)xzalloc_bytes(1, sizeof(type)))
 #define xzalloc_array(type, n) ((type *)xzalloc_bytes((n), sizeof(type)))
 

@@ -29,6 +29,7 @@
 static spinlock_t slab_lock = SPINLOCK_INIT(LOCK_HEAP);
 static uint32_t partial[NR_CLASSES]; /* slabs (frames) with free objects */
 static unsigned empty[NR_CLASSES];   /* how many of them are all free */
+static struct xalloc_use in_use;
 
 static inline struct page_info *frame_page(uint32_t f)
 {
@@ -92,6 +93,7 @@ static void *slab_alloc(unsigned class)
         spin_lock_irqsave(&slab_lock, flags);
         slab_link(fresh, class);
         empty[class]++;
+        in_use.slabs++;
     }
     pg = frame_page(partial[class]);
     used = (pg->type >> SLAB_USED) & 0xffff;
@@ -103,9 +105,21 @@ static void *slab_alloc(unsigned class)
     if (first == NO_OBJECT)
         slab_unlink(pg, class);
     pg->type = slab_word(class, used + 1, first);
+    in_use.objects++;
     spin_unlock_irqrestore(&slab_lock, flags);
     memset(obj, 0, 1u << (MIN_SHIFT + class));
     return obj;
+}
+
+struct xalloc_use xalloc_in_use(void)
+{
+    struct xalloc_use now;
+    unsigned long flags;
+
+    spin_lock_irqsave(&slab_lock, flags);
+    now = in_use;
+    spin_unlock_irqrestore(&slab_lock, flags);
+    return now;
 }
 
 static void slab_free(struct page_info *pg, void *obj)
@@ -122,9 +136,11 @@ static void slab_free(struct page_info *pg, void *obj)
     if (first == NO_OBJECT)
         slab_link(pg, class);
     pg->type = slab_word(class, used - 1, off);
+    in_use.objects--;
     if (used == 1 && ++empty[class] > 1) {
         slab_unlink(pg, class);
         empty[class]--;
+        in_use.slabs--;
         pg->refs = 0;
         spare = pg;
     }
