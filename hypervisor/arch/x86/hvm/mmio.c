@@ -351,9 +351,8 @@ void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, boo
             p2m_put_held(pg, typed);
             return;
         }
-        if (write && (pg = p2m_hold(v->domain, gfn, false, &typed))) {
-            p2m_put_held(pg, typed);
-            hvm_inject(v, VEC_GP, 0); /* granted for reading only */
+        if (write && p2m_is_readonly(v->domain, gfn)) {
+            hvm_inject(v, VEC_GP, 0); /* granted so */
             return;
         }
     }

@@ -157,6 +157,19 @@ struct page_info *p2m_hold(struct domain *d, gfn_t gfn, bool write, bool *typed)
     return pg;
 }
 
+bool p2m_is_readonly(struct domain *d, gfn_t gfn)
+{
+    struct p2m *p = p2m_of(d);
+    unsigned level;
+    uint64_t e = 0;
+
+    spin_lock(&p->lock);
+    if (gfn_ok(gfn_x(gfn), 0))
+        e = lookup(p, gfn_x(gfn), &level);
+    spin_unlock(&p->lock);
+    return (e & PTE_PRESENT) && !(e & PTE_RW);
+}
+
 void p2m_put_held(struct page_info *pg, bool typed)
 {
     if (unlikely(typed))

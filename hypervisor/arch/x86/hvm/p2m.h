@@ -51,6 +51,8 @@ int p2m_create(struct domain *d);
  */
 struct page_info *p2m_hold(struct domain *d, gfn_t gfn, bool write, bool *typed);
 void p2m_put_held(struct page_info *pg, bool typed);
+/* At this moment something is mapped there, for reading only. */
+bool p2m_is_readonly(struct domain *d, gfn_t gfn);
 /* Unmaps everything: 0, -ERESTART. */
 int p2m_relinquish(struct domain *d);
 void p2m_free(struct domain *d);
