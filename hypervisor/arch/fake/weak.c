@@ -691,3 +691,8 @@ WEAK uint64_t heap_free_pages(void)
 {
     return 0;
 }
+
+WEAK struct xalloc_use xalloc_in_use(void)
+{
+    return (struct xalloc_use){};
+}
