@@ -63,10 +63,10 @@ struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
     return NULL;
 }
 
-bool p2m_drop(struct domain *d, gfn_t gfn)
+unsigned p2m_drop(struct domain *d, const gfn_t *gfn, unsigned nr)
 {
-    (void)d, (void)gfn;
-    return false;
+    (void)d, (void)gfn, (void)nr;
+    return 0;
 }
 
 int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)

@@ -5,8 +5,9 @@
  * increase_reservation, decrease_reservation and populate_physmap work on a list of extents.
  * The result is the number of extents done; whatever goes wrong with one ends the call there, and
  * that extent is left as it was.  c->start (in the command's upper bits) is the number of steps
- * done already: extents, or the pieces of those above order 9 that are given back.  (If such a
- * piece cannot be given back those before it are gone.)
+ * done already: extents, or the pieces of those above order 9 that are given back, or frames, where
+ * domains with a physical address space of their own give them back: by batches, since CPUs are
+ * flushed for each.  (If such a piece cannot be given back those before it are gone.)
  */
 #include "mem/mem_private.h"
 #include "arch/api/arch_mm.h"
@@ -17,6 +18,8 @@
 
 /* The list position must fit above the command (abi/ops/hypercalls.def: 6 bits). */
 #define MAX_EXTENTS ((uint64_t)INT64_MAX >> 6)
+/* Frames of a leaf of 2 MB. */
+#define RUN (1u << MAX_EXTENT_ORDER)
 
 bool memflags_of_guest(unsigned mem_flags, unsigned *memflags)
 {
@@ -64,22 +67,23 @@ static unsigned pieces(const struct xen_memory_reservation *r)
     return order > MAX_EXTENT_ORDER ? order - MAX_EXTENT_ORDER : 0;
 }
 
-typedef bool (*extent_fn)(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
-                          unsigned memflags);
+/* Does steps from i on: one, or several if it likes; how many, 0 if the first went wrong. */
+typedef unsigned (*extent_fn)(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                              unsigned memflags);
 
-/* fn does one of steps, 2^log_steps of which are an extent. */
+/* 2^log_steps of fn's steps are an extent. */
 static long for_each_extent(struct call *c, const struct xen_memory_reservation *r, extent_fn fn,
                             unsigned log_steps)
 {
     bool prepare = r->extent_order > MAX_EXTENT_ORDER && !log_steps;
-    unsigned memflags;
+    unsigned memflags, done;
     uint64_t i = c->start;
     int rc;
 
     if (r->extent_order > MAX_LARGE_ORDER || r->nr_extents > MAX_EXTENTS >> log_steps ||
         !memflags_of_guest(r->mem_flags, &memflags))
         return i >> log_steps;
-    for (; i < r->nr_extents << log_steps; i++) {
+    for (; i < r->nr_extents << log_steps; i += done) {
         if (i != c->start && hypercall_preempt_check()) {
             c->resume = i;
             return -ERESTART;
@@ -89,7 +93,8 @@ static long for_each_extent(struct call *c, const struct xen_memory_reservation 
             c->resume = i;
             return rc;
         }
-        if (rc || !fn(c->d, r, i, memflags))
+        done = rc ? 0 : fn(c->d, r, i, memflags);
+        if (!done)
             break;
     }
     return i >> log_steps;
@@ -124,64 +129,89 @@ static bool add_extent(struct domain *d, const struct xen_memory_reservation *r,
     return true;
 }
 
-static bool increase_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
-                            unsigned memflags)
+static unsigned increase_extent(struct domain *d, const struct xen_memory_reservation *r,
+                                uint64_t i, unsigned memflags)
 {
     return add_extent(d, r, i, memflags, M2P_INVALID);
 }
 
-static bool populate_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
-                            unsigned memflags)
+static unsigned populate_extent(struct domain *d, const struct xen_memory_reservation *r,
+                                uint64_t i, unsigned memflags)
 {
     xen_pfn_t pfn;
 
     if (r->mem_flags & XENMEMF_populate_on_demand)
-        return false;
+        return 0;
     if (copy_elem_from_guest(&pfn, r->extent_start, i))
-        return false;
+        return 0;
     return add_extent(d, r, i, memflags, pfn);
 }
 
-/* In a physical address space of the guest's: where it says, and nowhere else is it told. */
-static bool populate_gfns(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
-                          unsigned memflags)
+/* Pages for frames from gfn on. */
+static bool populate_gfn(struct domain *d, xen_pfn_t gfn, unsigned order, unsigned memflags)
 {
-    struct page_info *pg;
-    xen_pfn_t gfn;
+    struct page_info *pg = alloc_domain_pages(d, order, memflags);
 
-    if (copy_elem_from_guest(&gfn, r->extent_start, i))
-        return false;
-    if ((r->mem_flags & XENMEMF_populate_on_demand) && d != current->domain)
-        return !p2m_populate_later(d, _gfn(gfn), r->extent_order);
-    if (r->extent_order > MAX_EXTENT_ORDER)
-        return false;
-    pg = alloc_domain_pages(d, r->extent_order, memflags);
     if (!pg)
         return false;
-    if (p2m_map(d, _gfn(gfn), pg, r->extent_order)) {
-        take_back(d, pg, r->extent_order);
+    if (p2m_map(d, _gfn(gfn), pg, order)) {
+        take_back(d, pg, order);
         return false;
     }
     return true;
 }
 
-static bool decrease_gfns(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
-                          unsigned memflags)
+/* The list goes on from its ith, gfn, as long as a large leaf is: so do the tools when they restore
+ * a guest, and so would it be left with small ones. */
+static bool is_run(const struct xen_memory_reservation *r, uint64_t i, xen_pfn_t gfn)
 {
-    xen_pfn_t gfn;
+    xen_pfn_t next;
 
-    (void)memflags;
-    if (copy_elem_from_guest(&gfn, r->extent_start, i >> pieces(r)))
+    if (r->extent_order || gfn % RUN || r->nr_extents - i < RUN)
         return false;
-    gfn += (i & ((1ULL << pieces(r)) - 1)) << (r->extent_order - pieces(r));
-    for (uint64_t n = 0; n < 1ULL << (r->extent_order - pieces(r)); n++)
-        if (!p2m_drop(d, _gfn(gfn + n)))
+    for (unsigned n = RUN - 1; n; n--) /* from the last: what is no run mostly shows there */
+        if (copy_elem_from_guest(&next, r->extent_start, i + n) || next != gfn + n)
             return false;
     return true;
 }
 
-static bool decrease_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
-                            unsigned memflags)
+/* In a physical address space of the guest's: where it says, and nowhere else is it told. */
+static unsigned populate_gfns(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                              unsigned memflags)
+{
+    xen_pfn_t gfn;
+
+    if (copy_elem_from_guest(&gfn, r->extent_start, i))
+        return 0;
+    if ((r->mem_flags & XENMEMF_populate_on_demand) && d != current->domain)
+        return !p2m_populate_later(d, _gfn(gfn), r->extent_order);
+    if (is_run(r, i, gfn) && populate_gfn(d, gfn, MAX_EXTENT_ORDER, memflags))
+        return RUN;
+    return r->extent_order <= MAX_EXTENT_ORDER && populate_gfn(d, gfn, r->extent_order, memflags);
+}
+
+/* A step is a frame. */
+static unsigned decrease_gfns(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
+                              unsigned memflags)
+{
+    unsigned order = r->extent_order, n;
+    uint64_t end = r->nr_extents << order;
+    gfn_t gfn[P2M_DROP_BATCH];
+    xen_pfn_t first;
+
+    (void)memflags;
+    for (n = 0; n < P2M_DROP_BATCH && i < end; n++, i++) {
+        uint64_t at = i & ((1ULL << order) - 1);
+
+        if ((!n || !at) && copy_elem_from_guest(&first, r->extent_start, i >> order))
+            break;
+        gfn[n] = _gfn(first + at);
+    }
+    return p2m_drop(d, gfn, n);
+}
+
+static unsigned decrease_extent(struct domain *d, const struct xen_memory_reservation *r,
+                                uint64_t i, unsigned memflags)
 {
     uint64_t nr = 1ULL << (r->extent_order - pieces(r)), n;
     struct page_info *pg;
@@ -189,7 +219,7 @@ static bool decrease_extent(struct domain *d, const struct xen_memory_reservatio
 
     (void)memflags;
     if (copy_elem_from_guest(&gfn, r->extent_start, i >> pieces(r)))
-        return false;
+        return 0;
     gfn += (i & ((1ULL << pieces(r)) - 1)) * nr;
     for (n = 0; n < nr; n++) {
         pg = get_page_gfn(d, _gfn(gfn + n));
@@ -216,7 +246,10 @@ long memory_increase_reservation(struct call *c, struct xen_memory_reservation *
 
 long memory_decrease_reservation(struct call *c, struct xen_memory_reservation *r)
 {
-    return for_each_extent(c, r, c->d->is_hvm ? decrease_gfns : decrease_extent, pieces(r));
+    unsigned order = min(r->extent_order, (unsigned)MAX_LARGE_ORDER);
+
+    return c->d->is_hvm ? for_each_extent(c, r, decrease_gfns, order)
+                        : for_each_extent(c, r, decrease_extent, pieces(r));
 }
 
 long memory_populate_physmap(struct call *c, struct xen_memory_reservation *r)

@@ -34,8 +34,10 @@ struct page_info *p2m_unmap(struct domain *d, gfn_t gfn);
 /* Unmaps the grant of pg at gfn; -ENOENT: it is not there.  The caller lets go of the page after a
  * flush of d->dirty_cpus. */
 int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg);
-/* d gives up gfn: its page of RAM goes back to the heap, unless others hold it.  false: none. */
-bool p2m_drop(struct domain *d, gfn_t gfn);
+/* d gives up these frames, up to the first that is no RAM, and at most so many at a time: their
+ * pages go back to the heap, unless others hold them, after one flush.  How many. */
+#define P2M_DROP_BATCH 64
+unsigned p2m_drop(struct domain *d, const gfn_t *gfn, unsigned nr);
 /*
  * Frames that get their pages on demand.  p2m_populate_later(): 2^order of them, as p2m_map().
  * p2m_set_pod_target(): sets so much memory aside as d, once it has its pages, may have in all;

@@ -359,10 +359,10 @@ WEAK void p2m_mark_dirty(struct domain *d, gfn_t gfn)
     (void)d, (void)gfn;
 }
 
-WEAK bool p2m_drop(struct domain *d, gfn_t gfn)
+WEAK unsigned p2m_drop(struct domain *d, const gfn_t *gfn, unsigned nr)
 {
-    (void)d, (void)gfn;
-    return false;
+    (void)d, (void)gfn, (void)nr;
+    return 0;
 }
 
 WEAK int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)

@@ -114,6 +114,13 @@ static bool reachable(uint64_t gfn)
     return pg;
 }
 
+static unsigned drop(uint64_t gfn)
+{
+    gfn_t list = _gfn(gfn);
+
+    return p2m_drop(d, &list, 1);
+}
+
 /* What may be done with gfn in the guest's name: 0 nothing, 1 reading, 2 writing, too. */
 static unsigned access_to(uint64_t gfn)
 {
@@ -146,7 +153,7 @@ static void test_a_grant_goes_by_its_handle_alone(void **state)
     assert_false(reachable(7)); /* it cannot be granted on, nor mapped by the tools */
     assert_int_equal(pg->type, WR);
     assert_null(p2m_unmap(d, _gfn(7)));
-    assert_false(p2m_drop(d, _gfn(7)));
+    assert_false(drop(7));
     assert_int_equal(p2m_place(d, _gfn(7), own, P2M_RAM), -EBUSY);
     assert_int_equal(p2m_place(d, _gfn(7), pg, P2M_GRANT_RO), -EBUSY);
     assert_int_equal(p2m_map(d, _gfn(7), own, 0), -EEXIST);
@@ -217,13 +224,98 @@ static void test_a_frame_out_of_a_large_leaf(void **state)
 
     (void)state;
     assert_int_equal(p2m_map(d, _gfn(512), large, 9), 0);
-    assert_true(p2m_drop(d, _gfn(600)));
-    assert_false(p2m_drop(d, _gfn(600)));
+    assert_true(drop(600));
+    assert_false(drop(600));
     assert_int_equal(d->mem.tot_pages, 511);
     assert_true(reachable(599) && !reachable(600) && reachable(601));
     d->arch.hvm->p2m.max_tables = 0;
-    assert_true(p2m_drop(d, _gfn(601))); /* its table is there */
+    assert_true(drop(601)); /* its table is there */
     d->arch.hvm->p2m.max_tables = 100;
+}
+
+/* A guest gives back a list, and CPUs are not interrupted for each of its frames. */
+static void test_a_list_given_back(void **state)
+{
+    xen_pfn_t list[200];
+    struct xen_memory_reservation r = {.nr_extents = 200};
+    struct call c = {.v = d->vcpu[0], .d = d};
+
+    (void)state;
+    set_xen_guest_handle(r.extent_start, list);
+    for (unsigned i = 0; i < 200; i++) {
+        list[i] = 3 * i;
+        assert_int_equal(p2m_map(d, _gfn(3 * i), page_of(d), 0), 0);
+    }
+    fake_tlb_flushes = 0;
+    list[150] = 1; /* is nothing */
+    assert_int_equal(memory_decrease_reservation(&c, &r), 150);
+    assert_int_equal(fake_tlb_flushes, (150 + P2M_DROP_BATCH - 1) / P2M_DROP_BATCH);
+    assert_int_equal(d->mem.tot_pages, 50);
+    assert_true(!reachable(3 * 149) && reachable(3 * 150) && reachable(3 * 199));
+    list[150] = 3 * 150;
+    c.start = 150;
+    assert_int_equal(memory_decrease_reservation(&c, &r), 200);
+    assert_int_equal(d->mem.tot_pages, 0);
+    /* Larger extents, one of which ends early. */
+    c.start = 0;
+    r.nr_extents = 3;
+    r.extent_order = 7;
+    for (unsigned i = 0; i < 3; i++) {
+        list[i] = 1024 + 512 * i;
+        assert_int_equal(p2m_map(d, _gfn(list[i]), alloc_domain_pages(d, 7, 0), 7), 0);
+    }
+    assert_int_equal(drop(list[2] + 100), 1);
+    fake_tlb_flushes = 0;
+    assert_int_equal(memory_decrease_reservation(&c, &r), 2);
+    assert_int_equal(fake_tlb_flushes, 6);
+    assert_int_equal(d->mem.tot_pages, 27);
+    c.start = 5; /* a resumed call's, in frames, also if it is forged */
+    assert_int_equal(memory_decrease_reservation(&c, &r), 0);
+    r.extent_order = 64;
+    assert_int_equal(memory_decrease_reservation(&c, &r), 0);
+}
+
+/* The tools restore a guest by single frames, in lists: it gets large leaves all the same. */
+static void test_runs_become_large_leaves(void **state)
+{
+    static xen_pfn_t list[1024];
+    struct xen_memory_reservation r = {.nr_extents = 1024};
+    struct call c = {.v = dom0->vcpu[0], .d = d};
+    const struct p2m *p = &d->arch.hvm->p2m;
+    uint64_t tables;
+
+    (void)state;
+    set_xen_guest_handle(r.extent_start, list);
+    for (unsigned i = 0; i < 1024; i++)
+        list[i] = 1024 + i;
+    assert_int_equal(memory_populate_physmap(&c, &r), 1024);
+    assert_int_equal(d->mem.tot_pages, 1024);
+    assert_true(reachable(1024) && reachable(2047) && !reachable(2048));
+    tables = p->tables;
+    assert_int_equal(drop(1030), 1);
+    assert_int_equal(p->tables, tables + 1); /* it was a large one */
+    /* A list with a hole; one whose frames have a table already; one that meets something. */
+    for (unsigned i = 0; i < 512; i++)
+        list[i] = 4096 + i + (i > 300);
+    r.nr_extents = 512;
+    assert_int_equal(memory_populate_physmap(&c, &r), 512);
+    assert_true(reachable(4096 + 300) && !reachable(4096 + 301) && reachable(4096 + 512));
+    assert_int_equal(drop(4096 + 512), 1);
+    for (unsigned i = 0; i < 512; i++) {
+        assert_int_equal(drop(4096 + i), i != 301);
+        list[i] = 4096 + i;
+    }
+    assert_int_equal(memory_populate_physmap(&c, &r), 512);
+    for (unsigned i = 0; i < 200; i++)
+        assert_int_equal(drop(4096 + i), 1);
+    assert_int_equal(memory_populate_physmap(&c, &r), 200);
+    assert_true(reachable(4096 + 199));
+    /* There is not enough for a large one. */
+    d->mem.max_pages = d->mem.tot_pages + 100;
+    for (unsigned i = 0; i < 512; i++)
+        list[i] = 8192 + i;
+    assert_int_equal(memory_populate_physmap(&c, &r), 100);
+    assert_true(reachable(8192 + 99) && !reachable(8192 + 100));
 }
 
 /* What cannot be mapped leaves everything as it was: frames, references, counts. */
@@ -292,10 +384,19 @@ static void test_at_random(void **state)
             put_page(pg);
             break;
         case 2:
-            for (unsigned j = 0; j < 40; j++)
-                assert_true(p2m_drop(d, _gfn((gfn + j) % 1024)) == !!at[(gfn + j) % 1024]);
-            for (unsigned j = 0; j < 40; j++)
-                at[(gfn + j) % 1024] = NULL;
+            for (unsigned j = 0; j < 40; j++) {
+                gfn_t list[16];
+                unsigned there = 16;
+
+                for (unsigned k = 16; k--;) {
+                    list[k] = _gfn((gfn + j + k) % 1024);
+                    if (!at[gfn_x(list[k])])
+                        there = k;
+                }
+                assert_int_equal(p2m_drop(d, list, 16), there);
+                while (there--)
+                    at[gfn_x(list[there])] = NULL;
+            }
             break;
         default:
             pg = p2m_get_page(d, _gfn(gfn));
@@ -333,16 +434,16 @@ static void test_pages_come_on_demand(void **state)
     assert_int_equal(d->mem.tot_pages, 513);
     assert_int_equal(p->on_demand, 1023);
     /* What it gives back it may have again, elsewhere. */
-    assert_true(p2m_drop(d, _gfn(700)));
+    assert_true(drop(700));
     assert_int_equal(d->mem.tot_pages, 512);
     assert_int_equal(heap_outstanding_claims(), 588);
-    assert_true(p2m_drop(d, _gfn(1025)));
+    assert_true(drop(1025));
     assert_false(reachable(1025));
     assert_int_equal(p->on_demand, 1022);
     /* Other things may take the place of one. */
     assert_int_equal(p2m_map(d, _gfn(5000), page_of(d), 0), 0); /* another does not use it up */
     assert_int_equal(heap_outstanding_claims(), 587);
-    assert_true(p2m_drop(d, _gfn(5000)));
+    assert_true(drop(5000));
     assert_int_equal(heap_outstanding_claims(), 588);
     d->mem.max_pages = 10; /* promised is promised */
     own = p2m_unmap(d, _gfn(1026));
@@ -356,7 +457,7 @@ static void test_pages_come_on_demand(void **state)
     assert_int_equal(p2m_map(d, _gfn(1536), alloc_domain_pages(d, 9, 0), 9), 0);
     assert_int_equal(p->on_demand, 508);
     for (uint64_t gfn = 1028; gfn < 1535; gfn++)
-        assert_true(p2m_drop(d, _gfn(gfn)));
+        assert_true(drop(gfn));
     assert_int_equal(heap_outstanding_claims(), 1); /* as many as are left */
 }
 
@@ -400,7 +501,7 @@ static void test_the_tools_figures(void **state)
     assert_int_equal(memory_set_pod_target(&c, &t), -EINVAL);
     /* One without any does not set memory aside. */
     for (uint64_t gfn = 0; gfn < 512; gfn++)
-        assert_true(p2m_drop(d, _gfn(gfn)));
+        assert_true(drop(gfn));
     assert_true(p2m_place(d, _gfn(1), page_of(d), P2M_RAM) == 0);
     t.target_pages = 50;
     assert_int_equal(memory_set_pod_target(&c, &t), 0);
@@ -417,6 +518,8 @@ int main(void)
         T(test_a_grant_outlives_the_mapper),
         T(test_what_was_there_is_given_up),
         T(test_a_frame_out_of_a_large_leaf),
+        T(test_a_list_given_back),
+        T(test_runs_become_large_leaves),
         T(test_mappings_that_fail),
         T(test_at_random),
         T(test_pages_come_on_demand),

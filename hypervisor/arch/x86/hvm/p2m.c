@@ -482,30 +482,45 @@ struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
     return pg;
 }
 
-bool p2m_drop(struct domain *d, gfn_t gfn)
+/* Under the lock: false if there is no RAM at gfn; *pg: its page, NULL if it has not got one. */
+static bool clear_ram(struct p2m *p, uint64_t gfn, struct page_info **pg)
 {
-    struct p2m *p = p2m_of(d);
     uint64_t *e = NULL, old;
     unsigned level;
 
-    if (!gfn_ok(gfn_x(gfn), 0))
+    *pg = NULL;
+    if (!gfn_ok(gfn, 0))
         return false;
-    spin_lock(&p->lock);
-    old = lookup(p, gfn_x(gfn), &level);
+    old = lookup(p, gfn, &level);
     if (on_demand(old) || ((old & PTE_PRESENT) && type_of(old) == P2M_RAM))
-        e = entry_for(p, gfn_x(gfn), 1);
-    if (e) {
-        old = *e;
-        p->on_demand -= on_demand(old);
-        WRITE_ONCE(*e, 0);
-    }
+        e = entry_for(p, gfn, 1);
+    if (!e)
+        return false;
+    old = *e;
+    p->on_demand -= on_demand(old);
+    WRITE_ONCE(*e, 0);
+    if (old & PTE_PRESENT)
+        *pg = mfn_to_page(pte_mfn(old));
+    return true;
+}
+
+unsigned p2m_drop(struct domain *d, const gfn_t *gfn, unsigned nr)
+{
+    struct p2m *p = p2m_of(d);
+    struct page_info *pg[P2M_DROP_BATCH];
+    unsigned done = 0, pages = 0;
+
+    nr = min(nr, (unsigned)P2M_DROP_BATCH);
+    spin_lock(&p->lock);
+    for (; done < nr && clear_ram(p, gfn_x(gfn[done]), &pg[pages]); done++)
+        pages += pg[pages] != NULL;
     spin_unlock(&p->lock);
-    if (e && (old & PTE_PRESENT)) {
+    if (pages)
         p2m_flush(d);
-        give_up(mfn_to_page(pte_mfn(old)));
-    }
+    for (unsigned i = 0; i < pages; i++)
+        give_up(pg[i]);
     p2m_renew_claim(d);
-    return e;
+    return done;
 }
 
 /* --- pages on demand --- */
