@@ -17,5 +17,6 @@ $(call room,CONFIG_MCA,hypervisor/arch/x86/mca.c,hypervisor/absent/mca.c)
 $(call room,CONFIG_EVENT_FIFO,hypervisor/event/fifo.c,hypervisor/absent/fifo.c)
 $(call room,CONFIG_GRANT_TRANSFER,hypervisor/grant/transfer.c,hypervisor/absent/transfer.c)
 $(call room,CONFIG_HVM,$(shell find hypervisor/arch/x86/hvm -name "*.c" -o -name "*.S"),hypervisor/absent/hvm.c)
+$(call room,CONFIG_DEBUG,hypervisor/arch/x86/hvm/svm/clean.c,)
 # Instructions that no PV guest's page tables or privileged operations need: their rows are weak (emulate/private.h).
 $(call room,CONFIG_HVM,$(addprefix hypervisor/arch/x86/emulate/,vector.c segment.c far.c),)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Host tests of hardware-virtualised guests' rooms; vendor.c is one that only remembers.
-HVM_TESTS := $(addprefix build/unit/hvm-,save cr vlapic p2m_types dirty access)
+HVM_TESTS := $(addprefix build/unit/hvm-,save cr vlapic p2m_types dirty access clean)
 UNIT_TESTS += $(HVM_TESTS)
 
 build/unit/hvm-save: tests/unit/hvm/test_save.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,save.c records.c) \
@@ -11,6 +11,7 @@ build/unit/hvm-p2m_types: tests/unit/hvm/test_p2m_types.c hypervisor/arch/x86/hv
 build/unit/hvm-dirty: tests/unit/hvm/test_dirty.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,dirty.c p2m.c) \
                       hypervisor/arch/x86/cpu/fpu.c
 build/unit/hvm-access: tests/unit/hvm/test_access.c $(addprefix hypervisor/arch/x86/hvm/,access.c p2m.c) tests/unit/mem/ground.c $(wildcard hypervisor/mem/*.c)
+build/unit/hvm-clean: tests/unit/hvm/test_clean.c hypervisor/arch/x86/hvm/svm/clean.c
 
 $(HVM_TESTS): $(FAKE_SRCS) hypervisor/kernel/lock.c $(wildcard tests/unit/hvm/*.h hypervisor/arch/x86/hvm/*.h) build/autoconf.h
 	@mkdir -p $(@D)

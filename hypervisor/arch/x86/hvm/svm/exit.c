@@ -395,6 +395,7 @@ void svm_exit(struct cpu_user_regs *regs)
 
     count_exit(svm_of(v), vmcb->exit_code);
     vmcb->clean = VMCB_ALL;
+    vmcb_note(svm_of(v));
     regs->rax = vmcb->rax;
     regs->rsp = vmcb->rsp;
     regs->rip = vmcb->rip;
@@ -444,6 +445,7 @@ maddr_t svm_enter(struct cpu_user_regs *regs)
     s->vmcb->rflags = regs->rflags;
     load_priority(v, s->vmcb);
     svm_refresh_asid(v);
+    vmcb_check(s);
     s->fetched = false;
     return s->maddr;
 }

@@ -218,6 +218,8 @@ static void vcpu_free_(struct vcpu *v)
 
     if (s && s->vmcb)
         free_page_virt(s->vmcb);
+    if (s && s->noted)
+        free_page_virt(s->noted);
     xfree(s);
 }
 

@@ -9,7 +9,8 @@ struct svm_vcpu {
     maddr_t maddr; /* the VMCB's */
     /* The VMCB has what VMSAVE puts there; else, while the vcpu is loaded, only the CPU has. */
     bool fetched;
-    bool lme; /* the guest's EFER.LME, which the VMCB has only while there is paging */
+    struct vmcb *noted; /* debug builds: as it was at the last exit (clean.c) */
+    bool lme;           /* the guest's EFER.LME, which the VMCB has only while there is paging */
     /* For debug keys: how often it has left its guest, by exit code. */
     uint64_t exits[NR_LOW_EXITS], exits_npf, exits_other;
 };
@@ -39,3 +40,20 @@ void svm_exit(struct cpu_user_regs *regs);
 /* --- svm.c --- */
 /* v's VMCB has an ASID under which this CPU has no translations that are not good any more. */
 void svm_refresh_asid(struct vcpu *v);
+/* --- clean.c: has all that changed between exit and entry been named (vmcb_changed())? --- */
+#ifdef CONFIG_DEBUG
+void vmcb_note(struct svm_vcpu *s);        /* exit: with all parts clean, before any change */
+void vmcb_check(const struct svm_vcpu *s); /* entry: panics */
+/* Parts (VMCB_*) of now that are marked clean but differ from noted. */
+uint32_t vmcb_unnamed(const struct vmcb *now, const struct vmcb *noted);
+#else
+static inline void vmcb_note(struct svm_vcpu *s)
+{
+    (void)s;
+}
+
+static inline void vmcb_check(const struct svm_vcpu *s)
+{
+    (void)s;
+}
+#endif

@@ -104,6 +104,7 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 
 /* Parts of it that the CPU need not read again at VMRUN: bits of `clean`. */
 #define VMCB_INTERCEPTS 0x001 /* and TSC offset */
+#define VMCB_MAPS       0x002 /* of permissions */
 #define VMCB_ASID       0x004
 #define VMCB_INTERRUPT  0x008 /* vintr */
 #define VMCB_NESTED     0x010 /* nested CR3, PAT */
@@ -113,7 +114,7 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 #define VMCB_SEGMENTS   0x100 /* CS DS SS ES, privilege level */
 #define VMCB_CR2        0x200
 #define VMCB_LBR        0x400
-#define VMCB_ALL        0x7ff /* those above, and permission maps */
+#define VMCB_ALL        0x7ff
 
 #define TLB_KEEP      0
 #define TLB_FLUSH_ALL 1
