@@ -97,7 +97,7 @@ def built():
     """The images, and what tests add to them: an archive to go behind dom0's image."""
     os.makedirs(LOGS, exist_ok=True)
     subprocess.run([os.path.join(build.HERE, "build.py")], check=True)
-    # Two lines of tests run side by side, each with files of its own.
+    # Two workers run files side by side, each with images of its own.
     tiny = os.path.join(LOGS, f"tiny.{os.getpid()}")
     subprocess.run(["gcc", "-fno-pic", "-static", "-no-pie", "-nostdlib", "-o", tiny,
                     "-Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments",
@@ -122,7 +122,8 @@ def built():
 
 @pytest.fixture(scope="session")
 def ordinary(built):
-    stable = Stable("ordinary", extra=[built])
+    # Of two workers that run files side by side each has one.
+    stable = Stable("ordinary" + os.environ.get("PYTEST_XDIST_WORKER", ""), extra=[built])
     yield stable
     stable.close()
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What ./test runs: the builds, the checks of the source, the unit tests, then the system tests in
-two lines side by side, since a virtual machine seldom keeps more than one CPU of this one busy.
+"""What ./test runs: the builds, the checks of the source, the unit tests, then the system tests, two
+files side by side, since a virtual machine seldom keeps more than one CPU of this one busy.
 
     ./test                 all of it
     ./test build unit      only these stages (build, checks, unit, system)
@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 import xml.etree.ElementTree
 
@@ -20,28 +19,25 @@ LOGS = os.path.join(TOP, "build", "test")
 START = time.monotonic()
 CPUS = os.cpu_count() or 1
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-v", "--tb=short", "--no-header", "-rN"]
-# Two lines of about equal length. A file of tests that is named in none goes with the second.
-FIRST_LINE = ["tests/system/test_xl.py", "tests/system/test_large.py",
-              "tests/system/test_pvgrub.py", "tests/system/test_soak.py",
-              "tests/system/test_random.py"]
+SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
+# Those that take longest come first, so that the two end at about the same time.
+LONGEST = ["test_xl.py", "test_stress.py", "test_boot.py", "test_pvh.py", "test_large.py",
+           "test_guests.py", "test_pvgrub.py", "test_random.py", "test_devices.py"]
 
-lock = threading.Lock()
 passed = failed = 0
 broken = []
 
 
 def say(text):
-    with lock:
-        print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
+    print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
 
 
 def count(good, bad, what):
     global passed, failed
-    with lock:
-        passed += good
-        failed += bad
-        if bad:
-            broken.append(what)
+    passed += good
+    failed += bad
+    if bad:
+        broken.append(what)
 
 
 def step(name, command, parse=None, **options):
@@ -57,8 +53,7 @@ def step(name, command, parse=None, **options):
     detail = f", {good} passed, {bad} failed" if parse else ""
     say(f"{name}: {word} in {time.monotonic() - begun:.1f} s{detail}")
     if bad:
-        with lock:
-            print("\n".join(done.stdout.splitlines()[-60:]), flush=True)
+        print("\n".join(done.stdout.splitlines()[-60:]), flush=True)
     return bad == 0
 
 
@@ -96,16 +91,15 @@ def unit():
         step("what fuzzers have found before", ["make", "-s", "fuzz-replay"])
 
 
-def second_try(number, names):
+def second_try(names):
     """
-    A few failures of a line are tried once more, each by itself: machines of an emulator on a busy
-    host do stop now and then (README, docs/limits.md).  What passes only now is counted, and
-    named, so that nobody takes it for well.  Returns how many failed again.
+    A few failures are tried once more, each by itself: machines of an emulator on a busy host do
+    stop now and then (README, docs/limits.md).  What passes only now is counted, and named, so that
+    nobody takes it for well.  Returns how many failed again.
     """
     bad = []
     for name in names:
-        env = dict(os.environ, SUITE_LINE=str(number))
-        if subprocess.run(PYTEST + [name], cwd=TOP, env=env, stdout=subprocess.DEVNULL,
+        if subprocess.run(PYTEST + [name], cwd=TOP, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL).returncode:
             bad.append(name)
         else:
@@ -113,20 +107,20 @@ def second_try(number, names):
     return len(bad)
 
 
-def pytest_line(number, files):
-    """One line of system tests; each result is printed as it comes."""
-    report = os.path.join(LOGS, f"report.{number}.xml")
-    env = dict(os.environ, SUITE_LINE=str(number))
-    process = subprocess.Popen(PYTEST + [f"--junitxml={report}"] + files, cwd=TOP, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
+def run_pytest(files):
+    """The system tests; each result is printed as it comes."""
+    report = os.path.join(LOGS, "report.xml")
+    process = subprocess.Popen(PYTEST + SIDE_BY_SIDE + [f"--junitxml={report}"] + files, cwd=TOP,
+                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                errors="replace")
     tail, failures, again = [], False, []
     for line in process.stdout:
-        found = re.match(r"(\S+::\S.*?) (PASSED|FAILED|ERROR|SKIPPED)", line)
+        found = re.match(r"\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR|SKIPPED) (\S+::\S.*)", line)
         if found and not failures:
-            say(f"{found.group(2).lower()}: {found.group(1)}")
-            if found.group(2) in ("FAILED", "ERROR"):
-                again.append(found.group(1))
+            result, name = found.group(1), found.group(2).strip()
+            say(f"{result.lower()}: {name}")
+            if result in ("FAILED", "ERROR"):
+                again.append(name)
         failures = failures or line.startswith("====") and ("FAILURES" in line or "ERRORS" in line)
         if failures:
             tail.append(line)
@@ -137,32 +131,22 @@ def pytest_line(number, files):
         numbers = {key: int(suite.get(key)) for key in ("tests", "failures", "errors", "skipped")}
         bad = numbers["failures"] + numbers["errors"]
         if 0 < bad == len(again) <= MOST_SECOND_TRIES:
-            bad = second_try(number, again)
-        count(numbers["tests"] - bad - numbers["skipped"], bad, " ".join(files))
+            bad = second_try(again)
+        count(numbers["tests"] - bad - numbers["skipped"], bad, "system tests")
     except (OSError, xml.etree.ElementTree.ParseError):
-        count(0, 1, " ".join(files))
+        count(0, 1, "system tests")
         tail.append("pytest itself failed\n")
     if tail:
-        with lock:
-            print("".join(tail), flush=True)
+        say("".join(tail))
 
 
 def system():
     os.makedirs(LOGS, exist_ok=True)
     if not step("dom0 and guest images", ["dom0/build.py"]):
         return
-    files = []
-    for folder in ("tests/system", "tests/guests"):
-        for where, _, names in sorted(os.walk(os.path.join(TOP, folder))):
-            files += [os.path.relpath(os.path.join(where, name), TOP) for name in sorted(names)
-                      if re.fullmatch(r"test_\w+\.py", name)]
-    lines = [[f for f in files if f in FIRST_LINE], [f for f in files if f not in FIRST_LINE]]
-    threads = [threading.Thread(target=pytest_line, args=(number, line))
-               for number, line in enumerate(lines, 1) if line]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    names = sorted(name for name in os.listdir(HERE) if re.fullmatch(r"test_\w+\.py", name))
+    names.sort(key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    run_pytest([os.path.join("tests/system", name) for name in names])
 
 
 MOST_SECOND_TRIES = 4
