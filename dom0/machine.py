@@ -26,6 +26,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 import pexpect
@@ -109,7 +110,10 @@ class Machine:
             command += self._direct_boot(append, dom0_mem, dom0_append, extra, modules)
         command += list(devices) + list(qemu_args)
         self.command = command
-        self.qemu = pexpect.spawn(command[0], command[1:], encoding="utf-8", echo=False,
+        # What QEMU says itself would stand in the middle of an echo that somebody waits for.
+        self._complaints = tempfile.NamedTemporaryFile("r", errors="replace")
+        apart = ["-c", 'exec "$@" 2>>"$0"', self._complaints.name]
+        self.qemu = pexpect.spawn("/bin/sh", apart + command, encoding="utf-8", echo=False,
                                   codec_errors="replace", timeout=None, maxread=65536,
                                   dimensions=(50, 200))
         self.qemu.delaybeforesend = None
@@ -173,7 +177,9 @@ class Machine:
         return True
 
     def tail(self, lines=40):
-        return "\n".join(self.raw.splitlines()[-lines:])
+        self._complaints.seek(0)
+        said = self.raw.splitlines()[-lines:] + self._complaints.read().splitlines()[-lines:]
+        return "\n".join(said)
 
     def elapsed(self):
         return time.monotonic() - self.started
@@ -253,6 +259,7 @@ class Machine:
 
     def close(self):
         self.qemu.close(force=True)
+        self._complaints.close()
         if self._log:
             self._log.close()
         if getattr(self, "_scratch", None) and os.path.exists(self._scratch):
