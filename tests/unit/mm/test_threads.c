@@ -156,9 +156,57 @@ static void quarrel(void **state)
     machine_stop();
 }
 
+/* --- one entry of a table above L1 that comes and goes: the count in the table's word --- */
+
+#define TOGGLES 400000u
+
+static uint64_t toggled, below;
+static unsigned togglers;
+
+static void *toggle(void *arg)
+{
+    run_as(db, (uintptr_t)arg);
+    for (unsigned i = 0; i < TOGGLES; i++)
+        set_entry(toggled, 0, i & 1 ? 0 : RW(below));
+    __atomic_sub_fetch(&togglers, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void count_of_entries(void **state)
+{
+    pthread_t threads[CPUS - 1];
+
+    (void)state;
+    alarm(300);
+    machine_start();
+    toggled = page_of(db);
+    below = page_of(db);
+    run_as(db, 0);
+    assert_int_equal(mmuext1(MMUEXT_PIN_L1_TABLE, below, DOMID_SELF), 0);
+    assert_int_equal(mmuext1(MMUEXT_PIN_L2_TABLE, toggled, DOMID_SELF), 0);
+    togglers = ARRAY_SIZE(threads);
+    for (uintptr_t i = 0; i < ARRAY_SIZE(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, toggle, (void *)i), 0);
+    /* A table in use looks like nothing else, at any moment. */
+    while (__atomic_load_n(&togglers, __ATOMIC_SEQ_CST)) {
+        uint64_t t = READ_ONCE(mfn_to_page(_mfn(toggled))->type);
+
+        assert_int_equal(t & (PGT_type_mask | PGT_pinned | PGT_validated | PGT_partial |
+                              PGT_locked | PGT_foreign),
+                         PGT_l2 | PGT_pinned | PGT_validated);
+        assert_in_range(pgt_entries(t), 0, CPUS);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+        pthread_join(threads[i], NULL);
+    audit();
+    run_as(db, 0);
+    machine_stop();
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(quarrel)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(quarrel),
+                                       cmocka_unit_test(count_of_entries)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,7 +161,11 @@ int compare_and_update_l1(struct page_info *pt, uint64_t ptr, uint64_t *expected
     return rc;
 }
 
-/* Tables above L1 are not locked: the word may change any time. */
+/*
+ * Tables above L1 are not locked: the word may change any time.  An entry is counted before it
+ * becomes present, and no longer only once it is absent: another vcpu may take it away at once, and
+ * the count must not fall below zero, into what else is in the word.
+ */
 static void note_entry_added(struct page_info *pt, const uint64_t *e)
 {
     uint64_t t = READ_ONCE(pt->type);
@@ -169,6 +173,11 @@ static void note_entry_added(struct page_info *pt, const uint64_t *e)
     while (!__atomic_compare_exchange_n(&pt->type, &t, t + entry_added(t, e), false,
                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
+}
+
+static void note_entry_removed(struct page_info *pt)
+{
+    __atomic_fetch_add(&pt->type, entry_removed(), __ATOMIC_RELAXED);
 }
 
 /* Do two present entries of a table above L1 hold the same references? */
@@ -206,12 +215,15 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
     for (;;) {
         bool same_child = (old & val & PTE_PRESENT) && same_references(old, val);
         bool take = holds && !same_child;
+        bool added = (val & ~old) & PTE_PRESENT;
 
         if (take) {
             rc = dir_get(val, d, type, i, true);
             if (rc)
                 return rc;
         }
+        if (added)
+            note_entry_added(pt, e);
         new = val;
         if (how == KEEP_AD)
             new |= old &(PTE_ACCESSED | PTE_DIRTY);
@@ -221,13 +233,13 @@ static int update_dir(struct vcpu *v, struct page_info *pt, uint64_t type, uint6
                 return 0;
             break;
         }
+        if (added)
+            note_entry_removed(pt);
         if (take)
             drop_dir(v, val, d);
     }
-    if ((val & PTE_PRESENT) && !(old & PTE_PRESENT))
-        note_entry_added(pt, e);
     if (!(val & PTE_PRESENT) && (old & PTE_PRESENT))
-        __atomic_fetch_add(&pt->type, entry_removed(), __ATOMIC_RELAXED);
+        note_entry_removed(pt);
     if ((old & PTE_PRESENT) && !is_self_map(pt, type, old))
         drop_dir(v, old, d);
     return 0;
