@@ -446,7 +446,8 @@ long evtchnop_close(struct call *c, struct evtchn_close *arg)
     return evtchn_close(c->d, arg->port);
 }
 
-/* Closes every port; `closed` is set and stays so.  -ERESTART: call again. */
+/* Closes every port, and the FIFO ABI.  `closed` is set, and stays so unless another vcpu's reset
+ * ends meanwhile.  -ERESTART: call again. */
 static int close_all(struct domain *d)
 {
     struct event_table *t = d->event;
@@ -461,8 +462,7 @@ static int close_all(struct domain *d)
         if (++n % CLOSE_BATCH == 0 && hypercall_preempt_check())
             return -ERESTART;
     }
-    fifo_destroy(d);
-    return 0;
+    return fifo_destroy(d);
 }
 
 int evtchn_reset(struct domain *d)

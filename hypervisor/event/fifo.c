@@ -39,6 +39,7 @@ struct fifo_queue {
 };
 
 struct fifo_vcpu {
+    struct fifo_vcpu *next;                  /* of those that have been taken out of use */
     struct evtchn_fifo_control_block *block; /* in the guest's page */
     struct page_info *page;                  /* referenced, writable */
     struct fifo_queue queue[EVTCHN_FIFO_MAX_QUEUES];
@@ -342,30 +343,48 @@ long evtchnop_set_priority(struct call *c, struct evtchn_set_priority *arg)
     return rc;
 }
 
-void fifo_destroy(struct domain *d)
+/* Takes everything out of use; the control blocks as a list.  Under the table's lock. */
+static struct fifo *detach(struct domain *d, struct fifo_vcpu **blocks)
 {
-    struct event_table *t = d->event;
-    struct fifo *f;
+    struct fifo *f = d->event->fifo;
     struct vcpu *v;
 
-    spin_lock(&t->lock);
-    f = t->fifo;
-    t->fifo = NULL;
-    spin_unlock(&t->lock);
-
+    d->event->fifo = NULL;
     for_each_vcpu (d, v) {
-        struct fifo_vcpu *fv;
+        struct fifo_vcpu *fv = v->fifo;
 
-        spin_lock(&t->lock);
-        fv = v->fifo;
+        if (!fv)
+            continue;
         v->fifo = NULL;
-        spin_unlock(&t->lock);
-        if (fv) {
-            put_page_and_type(fv->page);
-            xfree(fv);
-        }
+        fv->next = *blocks;
+        *blocks = fv;
+    }
+    return f;
+}
+
+int fifo_destroy(struct domain *d)
+{
+    struct event_table *t = d->event;
+    struct fifo_vcpu *fv = NULL, *next;
+    struct fifo *f = NULL;
+    bool busy;
+
+    /*
+     * Another vcpu's reset may have ended since, and the guest gone on to open ports, or a third
+     * may have begun: what has been closed is asked, not whether the caller has closed it.
+     */
+    spin_lock(&t->lock);
+    busy = t->closed && t->active;
+    if (t->closed && !t->active)
+        f = detach(d, &fv);
+    spin_unlock(&t->lock);
+    for (; fv; fv = next) {
+        next = fv->next;
+        put_page_and_type(fv->page);
+        xfree(fv);
     }
     for (uint32_t i = 0; f && i < f->pages; i++)
         put_page_and_type(mfn_to_page(virt_to_mfn(f->array[i])));
     xfree(f);
+    return busy ? -ERESTART : 0;
 }

@@ -101,8 +101,8 @@ bool fifo_is_pending(const struct fifo *f, const struct evtchn *chn);
 bool fifo_is_masked(const struct fifo *f, const struct evtchn *chn);
 /* The guest has not taken the port's last event off its queue yet.  Under the table's lock. */
 bool fifo_is_linked(const struct fifo *f, uint32_t port);
-/* Back to the two-level ABI.  All ports are closed and stay so. */
-void fifo_destroy(struct domain *d);
+/* Back to the two-level ABI, if ports are `closed` and all are; -ERESTART: one is not yet. */
+int fifo_destroy(struct domain *d);
 
 /* Raises the event of chn: d's, locked, not closed. */
 void evtchn_raise(struct domain *d, struct evtchn *chn);

@@ -228,6 +228,30 @@ static void test_errors(void **state)
     xfree(other->vcpu);
 }
 
+/* A vcpu whose reset is overtaken by another's comes to the end of it late. */
+static void test_late_reset(void **state)
+{
+    struct call c = call_self();
+    struct evtchn_close a;
+
+    (void)state;
+    go_fifo();
+    add_words(0);
+    a.port = bind_ipi(1);
+    assert_int_equal(fifo_destroy(d), 0); /* the other has ended, and a port is open since */
+    assert_non_null(d->event->fifo);
+    assert_non_null(d->vcpu[1]->fifo);
+    d->event->closed = true; /* ... and a third has begun */
+    assert_int_equal(fifo_destroy(d), -ERESTART);
+    assert_non_null(d->event->fifo);
+    assert_non_null(d->vcpu[1]->fifo);
+    assert_int_equal(evtchn_send(d, a.port), 0);
+    assert_int_equal(evtchnop_close(&c, &a), 0);
+    assert_int_equal(fifo_destroy(d), 0);
+    assert_null(d->event->fifo);
+    assert_null(d->vcpu[1]->fifo);
+}
+
 static void test_order(void **state)
 {
     uint32_t p[5];
@@ -495,14 +519,9 @@ int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_errors),
-        T(test_order),
-        T(test_masked),
-        T(test_carried_over),
-        T(test_linked_port_not_reused),
-        T(test_random),
-        T(test_moving),
-        T(test_hostile),
+        T(test_errors), T(test_late_reset),   T(test_order),
+        T(test_masked), T(test_carried_over), T(test_linked_port_not_reused),
+        T(test_random), T(test_moving),       T(test_hostile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

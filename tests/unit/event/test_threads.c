@@ -220,10 +220,12 @@ static void storm_and_kill(unsigned cpu)
     }
     for (unsigned n = 0; n < 20; n++) {
         sched_yield();
-        assert_int_equal(evtchn_reset(dom[1]), 0);
+        while (evtchn_reset(dom[1])) /* somebody is about to bind a port */
+            ;
     }
     dom[1]->dying = DOMDYING_dying;
-    assert_int_equal(relinquish(dom[1]), 0);
+    while (relinquish(dom[1]))
+        ;
 }
 
 /* Resets and destroys domain 1 while everybody goes on; nothing of it stays bound. */
