@@ -73,7 +73,6 @@ static void complete(struct domain *rd, uint32_t ref, uint64_t frame)
 static int transfer(struct domain *d, struct domain *rd, const struct gnttab_transfer *arg)
 {
     struct page_info *pg;
-    cpumask_t mask = d->dirty_cpus;
     int rc;
 
     if (d->is_hvm || !mfn_valid(_mfn(arg->mfn)))
@@ -81,7 +80,7 @@ static int transfer(struct domain *d, struct domain *rd, const struct gnttab_tra
     pg = mfn_to_page(_mfn(index_nospec(arg->mfn, max_page)));
     if (steal_page(d, pg, 0))
         return GNTST_bad_page;
-    flush_tlb_mask(&mask); /* the giver may still have it cached as its own */
+    flush_stolen(pg); /* the giver may still have it cached as its own */
 
     rc = GNTST_bad_domain;
     if (rd && rd->grant && !rd->is_hvm && READ_ONCE(rd->dying) == DOMDYING_alive)

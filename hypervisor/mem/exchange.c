@@ -83,14 +83,10 @@ static int alloc_chunk(struct exchange *e, uint64_t i)
  */
 static void undo_chunk(struct exchange *e)
 {
-    cpumask_t mask = cpu_online_map;
-
     while (e->nr_out)
         heap_free(mfn_to_page(_mfn(e->out[--e->nr_out])), e->x->out.extent_order);
-    if (e->nr_stolen) {
-        tlb_filter(&mask, e->stolen[e->nr_stolen - 1]->tlb_stamp);
-        flush_tlb_mask(&mask);
-    }
+    if (e->nr_stolen)
+        flush_stolen(e->stolen[e->nr_stolen - 1]);
     while (e->nr_stolen) {
         struct page_info *pg = e->stolen[--e->nr_stolen];
 

@@ -220,6 +220,9 @@ struct page_info *alloc_domain_pages(struct domain *d, unsigned order, unsigned 
  * -EINVAL: not d's; -EBUSY: in use.  MEMF_NO_REFCOUNT leaves tot_pages as it is.
  */
 int steal_page(struct domain *d, struct page_info *pg, unsigned memflags);
+/* Of pages that were taken so, and are given to a domain again without having been free: no CPU
+ * goes on using what it knew of them.  last: the one that was taken last.  Interrupts are on. */
+void flush_stolen(const struct page_info *last);
 /* Makes a hypervisor page (one, of heap_alloc() or alloc_page_virt()) mappable by d. */
 void share_hyp_page(struct page_info *pg, struct domain *d, bool writable);
 /* Has a guest mapped it, or otherwise taken a reference? */

@@ -325,6 +325,14 @@ int steal_page(struct domain *d, struct page_info *pg, unsigned memflags)
     return 0;
 }
 
+void flush_stolen(const struct page_info *last)
+{
+    cpumask_t mask = cpu_online_map;
+
+    tlb_filter(&mask, last->tlb_stamp);
+    flush_tlb_mask(&mask);
+}
+
 /* --- the hypervisor's own pages --- */
 
 void share_hyp_page(struct page_info *pg, struct domain *d, bool writable)

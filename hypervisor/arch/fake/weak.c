@@ -571,6 +571,11 @@ WEAK void xfree(void *p)
     free(p);
 }
 
+WEAK void flush_stolen(const struct page_info *last)
+{
+    (void)last;
+}
+
 /* The weak heap gives pages of the arena in ascending order and takes single ones back. */
 static unsigned long heap_next;
 static void *heap_returned;

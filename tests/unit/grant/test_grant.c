@@ -61,6 +61,8 @@ int mm_grant_unmap(uint64_t host_addr, mfn_t mfn, uint64_t new_addr, unsigned gn
     return GNTST_okay;
 }
 
+static struct page_info *stolen; /* and some CPU may still write to it */
+
 int steal_page(struct domain *d, struct page_info *pg, unsigned memflags)
 {
     (void)memflags;
@@ -68,7 +70,14 @@ int steal_page(struct domain *d, struct page_info *pg, unsigned memflags)
         return -EINVAL;
     page_set_owner(pg, NULL);
     pg->refs = 0;
+    stolen = pg;
     return 0;
+}
+
+void flush_stolen(const struct page_info *last)
+{
+    assert_ptr_equal(last, stolen);
+    stolen = NULL;
 }
 
 static int assign_answer;
@@ -76,6 +85,7 @@ static int assign_answer;
 int assign_pages(struct domain *d, struct page_info *pg, unsigned order, unsigned memflags)
 {
     (void)order, (void)memflags;
+    assert_ptr_not_equal(pg, stolen);
     if (assign_answer)
         return assign_answer;
     page_set_owner(pg, d);
