@@ -201,9 +201,10 @@ static int read_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t *val)
     return EMUL_OKAY;
 }
 
+/* What the CPU has, which is what moves of vector registers go by: not all tell of every XSETBV. */
 static int read_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t *val)
 {
-    *val = current->arch.xcr0;
+    *val = host_cpu.xcr0_max ? xgetbv(0) : 0;
     return reg ? emul_inject(ctxt, EMUL_VEC_GP, 0) : EMUL_OKAY;
 }
 
