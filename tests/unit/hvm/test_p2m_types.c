@@ -346,6 +346,17 @@ static void test_mappings_that_fail(void **state)
     assert_null(p2m_unmap(d, _gfn(~0UL)));
 }
 
+/* What ends is taken apart without the lock: nobody else takes anything out of it. */
+static void test_the_dying_are_left_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(p2m_map(d, _gfn(7), page_of(d), 0), 0);
+    d->dying = DOMDYING_dying;
+    assert_int_equal(p2m_drop(d, &(gfn_t){7}, 1), 0);
+    assert_null(p2m_unmap(d, _gfn(7)));
+    assert_true(reachable(7));
+}
+
 /* Pages mapped, moved and dropped at random: what is reachable is what a list says. */
 static void test_at_random(void **state)
 {
@@ -521,6 +532,7 @@ int main(void)
         T(test_a_list_given_back),
         T(test_runs_become_large_leaves),
         T(test_mappings_that_fail),
+        T(test_the_dying_are_left_alone),
         T(test_at_random),
         T(test_pages_come_on_demand),
         T(test_too_much_on_demand_ends_the_domain),

@@ -465,7 +465,7 @@ struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
     put_page(pg);
     pg = NULL;
     spin_lock(&p->lock);
-    old = lookup(p, gfn_x(gfn), &level);
+    old = d->dying ? 0 : lookup(p, gfn_x(gfn), &level);
     /* Not present: nothing is to be made present for it. */
     if ((old & PTE_PRESENT) && type_of(old) == P2M_RAM) {
         e = entry_for(p, gfn_x(gfn), 1);
@@ -512,7 +512,7 @@ unsigned p2m_drop(struct domain *d, const gfn_t *gfn, unsigned nr)
 
     nr = min(nr, (unsigned)P2M_DROP_BATCH);
     spin_lock(&p->lock);
-    for (; done < nr && clear_ram(p, gfn_x(gfn[done]), &pg[pages]); done++)
+    for (; done < nr && !d->dying && clear_ram(p, gfn_x(gfn[done]), &pg[pages]); done++)
         pages += pg[pages] != NULL;
     spin_unlock(&p->lock);
     if (pages)
@@ -629,7 +629,7 @@ uint64_t p2m_max_gfn(const struct domain *d)
 
 /* --- the end --- */
 
-/* None of d's vcpus runs any more. */
+/* None of d's vcpus runs any more; others (p2m_drop(), p2m_unmap()) leave the dying alone. */
 int p2m_relinquish(struct domain *d)
 {
     struct p2m *p = p2m_of(d);
