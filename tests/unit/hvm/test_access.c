@@ -242,6 +242,53 @@ static void test_what_is_granted_for_reading(void **state)
     put_page_alloc(pg);
 }
 
+/* What is remembered of walks is what a walk finds: tables, frames and registers change at random.
+ */
+static void test_walks_are_remembered_while_they_hold(void **state)
+{
+    struct hvm_walk kept[ARRAY_SIZE(v->arch.hvm->walks)];
+    unsigned found = 0;
+
+    (void)state;
+    make_tables();
+    for (unsigned i = 0; i < 100000; i++) {
+        uint64_t addr = ground_random(8) << PAGE_SHIFT | ground_random(2) << 21, gpa, fresh;
+        uint32_t access = (uint32_t[]){0, PFEC_WRITE, PFEC_USER, PFEC_FETCH}[ground_random(4)];
+        uint64_t frame = 1 + ground_random(10);
+        struct page_info *old = NULL;
+
+        switch (ground_random(100)) {
+        case 0: /* an entry; of the last level, mostly */
+            entry(ground_random(3) ? 0x4000 : frame << PAGE_SHIFT, ground_random(8),
+                  (1 + ground_random(10)) << PAGE_SHIFT | (ground_random(8) ? LEAF : PTE_PRESENT));
+            break;
+        case 1: /* another page, with nothing in it; the old one is as it was for some time yet */
+            old = p2m_get_page(d, _gfn(frame));
+            assert_int_equal(p2m_place(d, _gfn(frame), page_of(d), P2M_RAM), 0);
+            break;
+        case 2:
+            make_tables();
+            break;
+        case 3:
+            paging.cr3 = ground_random(4) ? 0x1000 : frame << PAGE_SHIFT;
+            break;
+        case 4:
+            paging.cr0 ^= CR0_WP;
+            paging.efer ^= EFER_NXE;
+        }
+        gpa = walk(addr, access);
+        memcpy(kept, v->arch.hvm->walks, sizeof(kept));
+        memset(v->arch.hvm->walks, 0, sizeof(kept));
+        fresh = walk(addr, access);
+        memcpy(v->arch.hvm->walks, kept, sizeof(kept));
+        assert_int_equal(gpa, fresh);
+        found += gpa != FAULT;
+        if (old)
+            put_page(old);
+    }
+    assert_true(found > 1000);
+}
+
 /* Frames that a vcpu remembers at the same place. */
 static void test_a_memory_for_far_frames(void **state)
 {
@@ -286,6 +333,7 @@ int main(void)
         T(test_legacy_modes),
         T(test_frames_that_come_on_demand),
         T(test_what_is_granted_for_reading),
+        T(test_walks_are_remembered_while_they_hold),
         T(test_a_memory_for_far_frames),
         T(test_code),
     };

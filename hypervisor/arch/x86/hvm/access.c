@@ -8,6 +8,9 @@
  *
  * Rights are the CPU's, of the access as the caller names it (PFEC_WRITE, _USER, _FETCH), but for
  * SMAP and protection keys.  Accessed and dirty bits are set as the CPU would.
+ *
+ * The last walks are remembered (struct hvm_walk): one that is asked for again is four comparisons
+ * of what is in the guest's tables with what was there.
  */
 #include "arch/x86/hvm/hvm.h"
 #include "asm/msr.h"
@@ -21,6 +24,7 @@ struct walk {
     struct hvm_paging p;
     uint32_t access;
     uint64_t *missing; /* where a frame of the tables' has no RAM */
+    struct hvm_walk *memory;
 };
 #define NOTHING_MISSING (~0ULL)
 
@@ -91,7 +95,8 @@ static int checked(const struct walk *w, uint64_t rights, bool nx, uint32_t *err
 static int walk_long(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_t *error)
 {
     uint64_t table = w->p.cr3, rights = PTE_RW | PTE_USER, any = 0, marks, e;
-    unsigned top = w->p.cr4 & CR4_LA57 ? 48 : 39;
+    unsigned top = w->p.cr4 & CR4_LA57 ? 48 : 39, n = 0;
+    struct hvm_walk *m = w->memory;
     bool leaf;
 
     if (unlikely(((uint64_t)((int64_t)(addr << (55 - top)) >> (55 - top))) != addr))
@@ -109,12 +114,15 @@ static int walk_long(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_
         marks = marks_of(w, leaf);
         if (unlikely((e & marks) != marks))
             mark(w, table & PTE_ADDR, p, e, marks);
+        m->entry[n].at = p;
+        m->entry[n++].e = e | marks;
         rights &= e;
         any |= e;
         if (leaf) {
             uint64_t below = (1ULL << shift) - 1;
 
             *gpa = (e & PTE_ADDR & ~below) | (addr & below);
+            m->seen = n;
             return checked(w, rights, any & PTE_NX, error);
         }
         table = e;
@@ -158,20 +166,78 @@ static int walk_legacy(const struct walk *w, uint64_t addr, uint64_t *gpa, uint3
     }
 }
 
+static uint64_t generation_of(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->domain->arch.hvm->p2m.generation, __ATOMIC_ACQUIRE);
+}
+
+static uint64_t what_of(uint64_t addr, uint32_t access)
+{
+    return (addr & PAGE_MASK) | (access & (PFEC_WRITE | PFEC_USER | PFEC_FETCH)) | PFEC_PRESENT;
+}
+
+/* Is m what a walk would find? */
+static inline bool still_true(const struct vcpu *v, const struct hvm_walk *m,
+                              const struct hvm_paging *p, uint64_t what)
+{
+    if (m->what != what || m->p.cr3 != p->cr3 || m->p.cr0 != p->cr0 || m->p.cr4 != p->cr4 ||
+        m->p.efer != p->efer || m->generation != generation_of(v))
+        return false;
+    for (unsigned n = 0; n < m->seen; n++)
+        if (READ_ONCE(*m->entry[n].at) != m->entry[n].e)
+            return false;
+    return true;
+}
+
+/* Walks, and m is what was found. */
+static noinline bool walk(struct vcpu *v, struct hvm_walk *m, uint64_t addr, uint32_t access,
+                          uint32_t *error, uint64_t *missing)
+{
+    struct walk w = {.v = v, .p = m->p, .access = access, .missing = missing, .memory = m};
+    bool ok = true;
+    uint64_t gpa;
+
+    *error = access & (PFEC_WRITE | PFEC_USER | PFEC_FETCH);
+    m->what = 0;
+    m->generation = generation_of(v);
+    if (likely(w.p.efer & EFER_LMA))
+        ok = !walk_long(&w, addr, &gpa, error);
+    else if (w.p.cr0 & CR0_PG)
+        ok = !walk_legacy(&w, (uint32_t)addr, &gpa, error);
+    else
+        gpa = (uint32_t)addr;
+    if (!ok)
+        return false;
+    m->gpa = gpa & PAGE_MASK;
+    m->ram = ram_at(v, gpa, false);
+    if (likely(w.p.efer & EFER_LMA))
+        m->what = what_of(addr, access);
+    return true;
+}
+
+/* The page with addr, good as long as interrupts are off; or NULL. */
+static inline const struct hvm_walk *find_page(struct vcpu *v, uint64_t addr, uint32_t access,
+                                               uint32_t *error, uint64_t *missing)
+{
+    struct hvm_walk *m = &v->arch.hvm->walks[(addr >> PAGE_SHIFT) % ARRAY_SIZE(v->arch.hvm->walks)];
+    struct hvm_paging p;
+
+    hvm_vendor->get_paging(v, &p);
+    if (likely(still_true(v, m, &p, what_of(addr, access))))
+        return m;
+    m->p = p;
+    return walk(v, m, addr, access, error, missing) ? m : NULL;
+}
+
 /* Interrupts off. */
 static int translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa, uint32_t *error,
                      uint64_t *missing)
 {
-    struct walk w = {.v = v, .access = access, .missing = missing};
+    const struct hvm_walk *m = find_page(v, addr, access, error, missing);
 
-    hvm_vendor->get_paging(v, &w.p);
-    *error = access & (PFEC_WRITE | PFEC_USER | PFEC_FETCH);
-    if (likely(w.p.efer & EFER_LMA))
-        return walk_long(&w, addr, gpa, error);
-    addr = (uint32_t)addr;
-    if (w.p.cr0 & CR0_PG)
-        return walk_legacy(&w, addr, gpa, error);
-    *gpa = addr;
+    if (!m)
+        return -EFAULT;
+    *gpa = m->gpa | (addr & (PAGE_SIZE - 1));
     return 0;
 }
 
@@ -278,20 +344,20 @@ size_t hvm_copy_to_linear(struct vcpu *v, uint64_t addr, const void *src, size_t
 
 bool hvm_peek_code(struct vcpu *v, uint64_t addr, uint32_t access, uint32_t *bytes)
 {
-    uint64_t gpa, missing;
+    const struct hvm_walk *m;
+    uint64_t missing;
     uint32_t error;
-    char *p = NULL;
 
     if ((addr & (PAGE_SIZE - 1)) > PAGE_SIZE - sizeof(*bytes))
         return false;
     local_irq_disable();
-    if (!translate(v, addr, access | PFEC_FETCH, &gpa, &error, &missing)) {
-        p = ram_at(v, gpa, false);
-        if (p)
-            *bytes = READ_ONCE(*(uint32_t *)(p + (gpa & (PAGE_SIZE - 1))));
-    }
+    m = find_page(v, addr, access | PFEC_FETCH, &error, &missing);
+    if (likely(m && m->ram))
+        *bytes = READ_ONCE(*(const uint32_t *)(m->ram + (addr & (PAGE_SIZE - 1))));
+    else
+        m = NULL;
     local_irq_enable();
-    return p;
+    return m;
 }
 
 size_t hvm_copy_from_guest(void *dst, uint64_t addr, size_t len)

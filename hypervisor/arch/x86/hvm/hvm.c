@@ -427,9 +427,11 @@ static void hvm_dump(struct domain *d)
 {
     struct vcpu *v;
 
-    if (d->arch.hvm)
-        for_each_vcpu (d, v)
-            hvm_vendor->dump(v);
+    if (!d->arch.hvm)
+        return;
+    printk("  its memory is mapped by %lu tables\n", (unsigned long)d->arch.hvm->p2m.tables);
+    for_each_vcpu (d, v)
+        hvm_vendor->dump(v);
 }
 
 DEFINE_UNIT(hvm, .name = "hvm", .level = UNIT_MEM + 5, .boot = hvm_boot, .cpu_up = hvm_cpu_up,

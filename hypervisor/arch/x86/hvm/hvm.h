@@ -39,6 +39,27 @@ enum { VEC_DB = 1, VEC_NMI = 2, VEC_UD = 6, VEC_DF = 8, VEC_GP = 13, VEC_PF = 14
 #define PFEC_USER    0x4u
 #define PFEC_FETCH   0x10u
 
+/* What a walk of page tables goes by. */
+struct hvm_paging {
+    uint64_t cr0, cr3, cr4, efer;
+};
+
+/*
+ * A walk in long mode that has found a page finds the same again under the same registers while the
+ * entries that it has seen are as they were; where they lie is known while nothing is unmapped.
+ */
+struct hvm_walk {
+    uint64_t what; /* the linear page, how it is accessed, PFEC_PRESENT; 0: nothing */
+    struct hvm_paging p;
+    uint64_t generation, gpa; /* the domain's; the page's */
+    const char *ram;          /* the page, to be read; NULL: it had none */
+    unsigned seen;
+    struct {
+        const uint64_t *at;
+        uint64_t e;
+    } entry[5];
+};
+
 struct hvm_vcpu {
     void *vendor;              /* svm/ */
     struct hvm_event event;    /* to be delivered at the next entry */
@@ -47,6 +68,7 @@ struct hvm_vcpu {
     unsigned asid_cpu;         /* NR_CPUS: none */
     bool cr4_known, cr4_exits; /* hvm_cr4_exits(), since v first ran */
     struct p2m_memory p2m_memory;
+    struct hvm_walk walks[4]; /* by linear page */
     unsigned long dr[4];
     uint64_t tsc_aux;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
@@ -60,11 +82,6 @@ struct hvm_domain {
     struct p2m p2m;
     uint64_t params[HVM_NR_PARAMS];
     uint8_t callback_vector; /* HVM_PARAM_CALLBACK_IRQ of type vector; 0: none */
-};
-
-/* What a walk of page tables goes by. */
-struct hvm_paging {
-    uint64_t cr0, cr3, cr4, efer;
 };
 
 struct hvm_vendor {

@@ -58,7 +58,7 @@ struct insn_bytes {
 #define WBINVD_ ((struct insn_bytes){0x090f, 2})
 
 /* Is it at rip, plainly? */
-static bool is_insn(struct vcpu *v, const struct cpu_user_regs *regs, struct insn_bytes insn)
+static inline bool is_insn(struct vcpu *v, const struct cpu_user_regs *regs, struct insn_bytes insn)
 {
     const struct vmcb *vmcb = vmcb_of(v);
     uint64_t base = in_long_mode(vmcb) ? 0 : vmcb->seg[EMUL_SEG_CS].base;
