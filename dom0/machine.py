@@ -96,7 +96,7 @@ class Machine:
         self._at = 0             # how far in `text` what was awaited has been found
         self._fatal_from = 0
         self._log = open(log, "w") if log else None
-        self.started = time.monotonic()
+        self.started = self.heard = time.monotonic()
         self.kernel = kernel or os.path.join(build.OUT, "vmlinuz")
         self.initrd = initrd or os.path.join(build.OUT, "dom0.img")
         command = [QEMU, "-accel", "tcg" if icount else "tcg,thread=multi", "-cpu", cpu,
@@ -149,6 +149,7 @@ class Machine:
 
     def _take(self, data):
         """New bytes from the wire: sort the hypervisor's lines from the others."""
+        self.heard = time.monotonic()
         if self._log:
             self._log.write(data)
             self._log.flush()
@@ -193,10 +194,23 @@ class Machine:
                 pass
             raise Died(f"the machine died: {found.group(0)}", self)
 
-    def wait_for(self, pattern, timeout=60, what=None, raw=False):
-        """Wait until the pattern comes (in dom0's stream, or with raw in all); give the match."""
+    def cpu_seconds(self):
+        """What QEMU has had of the host's CPUs so far."""
+        try:
+            with open(f"/proc/{self.qemu.pid}/stat", encoding="ascii", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            return 0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_for(self, pattern, timeout=60, what=None, raw=False, silence=False):
+        """Wait until the pattern comes (in dom0's stream, or with raw in all); give the match.
+
+        With `silence` the machine has that time anew whenever it says something (but not more than
+        four times of it): for steps that take minutes where the host has other things to do."""
         pattern = re.compile(pattern) if isinstance(pattern, str) else pattern
-        deadline = time.monotonic() + timeout * PATIENCE
+        begun = time.monotonic()
+        deadline = begun + timeout * PATIENCE
         start = 0 if raw else self._at
         while True:
             found = pattern.search(self.raw if raw else self.text, start)
@@ -205,9 +219,14 @@ class Machine:
                     self._at = found.end()
                 return found
             self.check_alive()
-            if time.monotonic() > deadline:
-                raise TimedOut(f"nothing in {timeout * PATIENCE:.0f} s: waited for "
-                               f"{what or pattern.pattern!r}", self)
+            if silence:
+                deadline = max(deadline, min(self.heard + timeout * PATIENCE,
+                                             begun + 4 * timeout * PATIENCE))
+            now = time.monotonic()
+            if now > deadline:
+                raise TimedOut(f"{what or pattern.pattern!r} did not come in {now - begun:.0f} s; "
+                               f"the machine said something {now - self.heard:.0f} s ago, and has "
+                               f"had {self.cpu_seconds():.0f} s of CPU time in all", self)
             if not self._read(0.2) and not self._read(0.2):
                 if pattern.search(self.raw if raw else self.text, start):
                     continue
@@ -245,10 +264,27 @@ class Machine:
 
     def boot_dom0(self, timeout=180, first=True):
         """Wait for dom0's init to be done; take its shell over."""
-        if first:
-            self.wait_for(r"dom0: \[[0-9.]+\] kernel ", timeout, "dom0's first program")
-        self.wait_for(r"dom0: \[[0-9.]+\] ready", timeout, "dom0's init to be done")
+        try:
+            if first:
+                self.wait_for(r"dom0: \[[0-9.]+\] kernel ", timeout, "dom0's first program",
+                              silence=True)
+            self.wait_for(r"dom0: \[[0-9.]+\] ready", timeout, "dom0's init to be done",
+                          silence=True)
+        except TimedOut as trouble:
+            trouble.args = (f"{trouble}\n--- asked by debug keys, the hypervisor says ---\n"
+                            f"{self.interrogate() or 'nothing'}",)
+            raise
         return Dom0(self)
+
+    def interrogate(self, keys="qreiatd"):
+        """What the hypervisor says to these debug keys: why a machine might have stopped."""
+        before = len(self.raw)
+        self.qemu.send("\x01" * 3)
+        for key in keys:
+            self.settle(1)
+            self.qemu.send(key)
+        self.settle(3)
+        return self.raw[before:]
 
     def interact(self):
         """Join a person's terminal to the console until QEMU ends."""

@@ -2,9 +2,11 @@
 /*
  * Serial ports: 16550 and compatibles at I/O ports.  com1=baud[,DPS[,io-base[,irq]]].
  *
- * Output polls, under the console lock; a port that never gets ready is given up on after a while
- * rather than waited for on each character.  Input raises an interrupt, which asks the console to
- * poll; without an interrupt the console's timer does.
+ * Output polls, under the console lock.  A port that does not get ready for a while (nobody takes
+ * what an emulator's port sends; there is none behind the numbers) loses the rest of the message,
+ * and is not waited for again until it has been found ready: what comes then is sent as ever.
+ * Input raises an interrupt, which asks the console to poll; without an interrupt the console's
+ * timer does.
  */
 #include "kernel/serial.h"
 #include "arch/api/arch_irq.h"
@@ -26,38 +28,40 @@ enum { REG_DATA, REG_IER, REG_FCR, REG_LCR, REG_MCR, REG_LSR };
 #define LSR_TX_EMPTY     0x20
 #define UART_CLOCK       115200
 #define FIFO_SIZE        16
+#define PATIENCE         1000000 /* readings of a port that is not ready; each takes about 1 us */
 
 static struct port {
     uint16_t base, irq;
     unsigned fifo_room;
-    bool present, dead;
+    bool present, stuck;
     struct console_line line;
 } ports[2];
 
-static void put(struct port *p, char c)
+/* false: the port does not take it. */
+static bool put(struct port *p, char c)
 {
     if (!p->fifo_room) {
-        unsigned patience = 1000000;
+        unsigned patience = p->stuck ? 1 : PATIENCE;
 
+        p->stuck = false;
         while (!(inb(p->base + REG_LSR) & LSR_TX_EMPTY))
             if (!--patience) {
-                p->dead = true;
-                return;
+                p->stuck = true;
+                return false;
             }
         p->fifo_room = FIFO_SIZE;
     }
     outb(c, p->base + REG_DATA);
     p->fifo_room--;
+    return true;
 }
 
 static void port_puts(struct port *p, const char *s, size_t n)
 {
     p->fifo_room = 0;
-    for (; n && !p->dead; n--, s++) {
-        if (*s == '\n')
-            put(p, '\r');
-        put(p, *s);
-    }
+    for (; n; n--, s++)
+        if ((*s == '\n' && !put(p, '\r')) || !put(p, *s))
+            return;
 }
 
 static int port_getc(const struct port *p)
