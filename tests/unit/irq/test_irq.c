@@ -427,6 +427,20 @@ static void test_affinity(void **state)
     assert_int_equal(sim_taken[1], 2);
     sim_line(11, false);
     eoi(d0, level);
+    /* Nor if it moves again before that one has been taken. */
+    sim_line(11, true);
+    arch_pirq_set_affinity(d0, level, 0);
+    arch_pirq_set_affinity(d0, level, 1);
+    arch_pirq_set_affinity(d0, level, 0);
+    assert_int_equal(sim_run(), 1);
+    assert_int_equal(events[0][11], 3);
+    sim_line(11, false);
+    eoi(d0, level);
+    sim_line(11, true);
+    assert_int_equal(sim_run(), 1);
+    assert_int_equal(events[0][11], 4);
+    sim_line(11, false);
+    eoi(d0, level);
     /* And back and forth many times: no vector is lost. */
     for (unsigned i = 0; i < 1000; i++) {
         arch_pirq_set_affinity(d0, level, i & 1);

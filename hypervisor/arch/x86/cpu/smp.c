@@ -309,6 +309,8 @@ static bool __init start_cpu(unsigned cpu)
             cpu_relax();
         }
     }
+    /* Should it be on its way all the same, it goes no further: what it needs is taken from it. */
+    apic_send_icr(apic_id, APIC_ICR_INIT | APIC_ICR_LEVEL | APIC_ICR_ASSERT);
     units_cpu_down(cpu);
     printk(KERN_ERR "CPU%u (APIC ID %#x) does not start\n", cpu, apic_id);
     return false;

@@ -17,7 +17,8 @@
  *
  * Moving to another CPU: a source that loses nothing while masked (level, maskable MSI) is masked
  * and gets a new vector; others move only if their vector is free there, too, since then a single
- * register changes.  The old one stays valid until the first interrupt arrives at the new place.
+ * register changes.  The old one stays valid until the first interrupt arrives at the new place;
+ * before that, the source does not move again.
  *
  * Locks: desc->lock guards a descriptor and its list of guests; it is taken in interrupts, and
  * under LOCK_EVENT.  An event is never sent with it held.  The domain of a guest entry stays
@@ -102,6 +103,9 @@ static void irq_retarget(struct irq_desc *desc, unsigned cpu)
 
     if (!desc->vector || desc->cpu == cpu || desc->chip->immovable || !vector_cpu_ok(cpu))
         return;
+    /* One that was sent to the old place may not have been taken yet. */
+    if (desc->old_vector)
+        return;
     vector = vectors_alloc(cpu, desc->irq, 1, desc->vector);
     if (vector < 0)
         return;
@@ -110,7 +114,6 @@ static void irq_retarget(struct irq_desc *desc, unsigned cpu)
         vector_free(cpu, vector);
         return; /* it stays where it is, which works as well */
     }
-    release_old_vector(desc);
     desc->old_cpu = desc->cpu;
     desc->old_vector = desc->vector;
     desc->cpu = cpu;
