@@ -53,8 +53,9 @@ void apic_timer_init(void)
     set_fixed_vector(VECTOR_TIMER, timer_interrupt);
     per_ns = (hz << 20) / 1000000000 << 12;
     per_ns += ((hz << 20) % 1000000000 << 12) / 1000000000;
-    printk(KERN_INFO "Timer: %s at %lu kHz\n", tsc_deadline ? "TSC deadline" : "local APIC",
-           (unsigned long)hz / 1000);
+    printk(KERN_INFO "Timer: %s at %lu kHz; APIC in %s mode\n",
+           tsc_deadline ? "TSC deadline" : "local APIC", (unsigned long)hz / 1000,
+           x2apic_enabled ? "x2APIC" : "xAPIC");
 }
 
 void apic_timer_cpu_init(void)

@@ -17,6 +17,7 @@
 #include "kernel/panic.h"
 #include "kernel/softirq.h"
 #include "lib/string.h"
+#include "sched/sched.h"
 
 /* --- instructions --- */
 
@@ -330,6 +331,9 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
         break;
     case EXIT_HLT:
         exit_hlt(v, regs);
+        break;
+    case EXIT_PAUSE: /* it comes again, and the count begins anew */
+        vcpu_yield();
         break;
     case EXIT_RDTSC:
     case EXIT_RDTSCP:

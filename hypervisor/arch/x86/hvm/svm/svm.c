@@ -32,18 +32,20 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-#define MSR_VM_CR        0xc0010114
-#define VM_CR_SVMDIS     0x10
-#define MSR_VM_HSAVE_PA  0xc0010117
-#define CPUID_SVM        0x8000000a
-#define SVM_FEATURE_NPT  1
-#define IOPM_ORDER       2 /* three pages, and one more */
-#define MSRPM_ORDER      1
-#define PAT_RESET        0x0007040600070406ULL
-#define EFER_GUEST_VALID (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR)
-#define DEBUGCTL_LBR     0x01
-#define DEBUGCTL_VALID   0x3f
-#define SVM_FEATURE_LBR  2
+#define MSR_VM_CR         0xc0010114
+#define VM_CR_SVMDIS      0x10
+#define MSR_VM_HSAVE_PA   0xc0010117
+#define CPUID_SVM         0x8000000a
+#define SVM_FEATURE_NPT   1
+#define IOPM_ORDER        2 /* three pages, and one more */
+#define MSRPM_ORDER       1
+#define PAT_RESET         0x0007040600070406ULL
+#define EFER_GUEST_VALID  (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR)
+#define DEBUGCTL_LBR      0x01
+#define DEBUGCTL_VALID    0x3f
+#define SVM_FEATURE_LBR   2
+#define SVM_FEATURE_PAUSE (1u << 10)
+#define PAUSES_IN_VAIN    3000
 
 struct svm_cpu {
     void *host_save, *host_vmcb;
@@ -57,6 +59,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 static uint32_t nr_asids;
 static bool has_lbr;       /* the CPU switches branch records */
+static bool counts_pauses; /* ... and leaves a guest after so many */
 static void *iopm, *msrpm; /* for all guests */
 static struct idt_entry idt_one_stack[256] __aligned(64);
 
@@ -120,6 +123,7 @@ bool __init svm_probe(void)
         return false;
     nr_asids = cpuid(CPUID_SVM).b;
     has_lbr = cpuid(CPUID_SVM).d & SVM_FEATURE_LBR;
+    counts_pauses = cpuid(CPUID_SVM).d & SVM_FEATURE_PAUSE;
     io = heap_alloc(IOPM_ORDER, 0);
     msr = heap_alloc(MSRPM_ORDER, 0);
     if (nr_asids < 2 || !io || !msr)
@@ -202,6 +206,10 @@ static int vcpu_create_(struct vcpu *v)
     vmcb->intercepts[1] = ICPT_VMRUN | ICPT_VMMCALL | ICPT_VMLOAD | ICPT_VMSAVE | ICPT_STGI |
                           ICPT_CLGI | ICPT_SKINIT | ICPT_ICEBP | ICPT_WBINVD | ICPT_MONITOR |
                           ICPT_MWAIT | ICPT_XSETBV;
+    if (counts_pauses) { /* who spins for long waits for a vcpu that may want this CPU */
+        vmcb->intercepts[0] |= ICPT_PAUSE;
+        vmcb->pause_count = PAUSES_IN_VAIN;
+    }
     vmcb->iopm = mfn_to_maddr(virt_to_mfn(iopm));
     vmcb->msrpm = mfn_to_maddr(virt_to_mfn(msrpm));
     vmcb->vintr = VINTR_MASKING;

@@ -69,6 +69,7 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 #define ICPT_RSM         (1u << 19)
 #define ICPT_IRET        (1u << 20)
 #define ICPT_INVD        (1u << 22)
+#define ICPT_PAUSE       (1u << 23)
 #define ICPT_HLT         (1u << 24)
 #define ICPT_INVLPGA     (1u << 26)
 #define ICPT_IOIO        (1u << 27)
@@ -136,7 +137,8 @@ enum {
     EXIT_RSM,
     EXIT_IRET,
     EXIT_INVD = 0x76,
-    EXIT_HLT = 0x78,
+    EXIT_PAUSE,
+    EXIT_HLT,
     EXIT_INVLPGA = 0x7a,
     EXIT_IOIO,
     EXIT_MSR,
