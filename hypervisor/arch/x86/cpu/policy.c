@@ -24,6 +24,14 @@ struct leaf_masks {
     uint32_t leaf, subleaf;
     uint32_t a, b, c, d; /* masks */
 };
+#define NO_LEAF(n)                                                                                 \
+    {                                                                                              \
+        n, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0                                                        \
+    }
+/* Sampling, profiling, topology, memory encryption, quality of service. */
+#define NO_LEAVES_FROM_1B                                                                          \
+    NO_LEAF(0x8000001b), NO_LEAF(0x8000001c), NO_LEAF(0x8000001d), NO_LEAF(0x8000001e),            \
+        NO_LEAF(0x8000001f), NO_LEAF(0x80000020)
 static const struct leaf_masks pv_masks[] = {
     {0x1, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x76d83203, 0x1789c3f5},
     {0x5, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
@@ -36,6 +44,7 @@ static const struct leaf_masks pv_masks[] = {
     {0x80000007, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0x100},
     {0x80000008, XEN_CPUID_NO_SUBLEAF, ~0u, 0x5, ~0u, 0},
     {0x8000000a, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
+    NO_LEAVES_FROM_1B,
     {0x80000021, XEN_CPUID_NO_SUBLEAF, 0x4, 0, 0, 0},
 };
 
@@ -55,6 +64,7 @@ static const struct leaf_masks hvm_masks[] = {
     {0x80000007, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0x100},
     {0x80000008, XEN_CPUID_NO_SUBLEAF, ~0u, 0x5, ~0u, 0},
     {0x8000000a, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
+    NO_LEAVES_FROM_1B,
     {0x80000021, XEN_CPUID_NO_SUBLEAF, 0x4, 0, 0, 0},
 };
 

@@ -138,6 +138,8 @@ TEST(attack_cpuid_sweep)
     cpuid_sweep(0xfffffff0, 16);
     cpuid(0x80000001, 0, out);
     CHECK_EQ(out[2] >> 2 & 1, 0); /* SVM */
+    cpuid(0x8000001f, 0, out);    /* memory encryption: the host's, if at all */
+    CHECK_EQ(out[0] | out[1] | out[2] | out[3], 0);
     cpuid(1, 0, out);
     CHECK_EQ(out[2] >> 5 & 1, 0);  /* VMX */
     CHECK_EQ(out[2] >> 31 & 1, 1); /* a hypervisor */
