@@ -50,6 +50,12 @@ uint64_t hvm_cr4_valid(const struct domain *domain)
     return 0x7ff | CR4_OSXSAVE;
 }
 
+uint64_t hvm_efer_valid(const struct domain *domain)
+{
+    (void)domain;
+    return EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
+}
+
 /* The one MSR with no place elsewhere: CPUID faulting, which this CPU has. */
 static uint64_t misc_features;
 
@@ -115,7 +121,7 @@ static struct hvm_hw_cpu long_mode(void)
     c.cr0 = CR0_PE | CR0_PG | CR0_WP | CR0_ET | CR0_NE;
     c.cr3 = 0x1000;
     c.cr4 = CR4_PAE | CR4_PGE;
-    c.msr_efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
+    c.msr_efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE | EFER_FFXSR;
     c.cs_arbytes = EMUL_SEG_P | EMUL_SEG_S | EMUL_SEG_CODE | EMUL_SEG_L | 3;
     c.ss_arbytes = c.ds_arbytes = EMUL_SEG_P | EMUL_SEG_S | 3;
     c.tr_arbytes = EMUL_SEG_P | 0xb;
@@ -236,7 +242,7 @@ static bool would_enter(const struct vendor_vcpu *s)
 {
     bool lme = s->efer >> 8 & 1, pg = s->cr[0] >> 31 & 1, pe = s->cr[0] & 1;
 
-    return !(s->efer >> 12) && !((s->cr[0] >> 29 & 3) == 1) && !(s->cr[0] >> 32) &&
+    return !(s->efer & ~hvm_efer_valid(d)) && !((s->cr[0] >> 29 & 3) == 1) && !(s->cr[0] >> 32) &&
            !(s->cr[3] >> 52) && !(s->cr[4] & ~0x407ffull) && !(s->dr[6] >> 32) &&
            !(s->dr[7] >> 32) && !(lme && pg && !(s->cr[4] >> 5 & 1)) && !(lme && pg && !pe) &&
            !(pg && !pe) && !(lme && pg && (s->seg[EMUL_SEG_CS].attr & 0x600) == 0x600);

@@ -135,18 +135,25 @@ bool hvm_write_cr(struct vcpu *v, unsigned cr, uint64_t val)
     return cr == 0 ? load_cr0(v, val) : cr == 3 ? load_cr3(v, val) : load_cr4(v, val);
 }
 
-bool hvm_write_efer(struct vcpu *v, uint64_t val)
+uint64_t hvm_efer_valid(const struct domain *d)
 {
     static const struct {
         uint32_t efer, bit; /* of edx of leaf 0x80000001 */
     } needs[] = {{EFER_SCE, 11}, {EFER_NXE, 20}, {EFER_FFXSR, 25}, {EFER_LME, 29}};
-    const xen_cpuid_leaf_t *l = cpu_policy_find(v->domain->arch.cpu_policy, 0x80000001, 0);
-    uint64_t old = get_efer(v), valid = EFER_LMA;
+    const xen_cpuid_leaf_t *l = cpu_policy_find(d->arch.cpu_policy, 0x80000001, 0);
+    uint64_t valid = EFER_LMA;
 
     for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
         if (l && (l->d >> needs[i].bit & 1))
             valid |= needs[i].efer;
-    if (val & ~valid)
+    return valid;
+}
+
+bool hvm_write_efer(struct vcpu *v, uint64_t val)
+{
+    uint64_t old = get_efer(v);
+
+    if (val & ~hvm_efer_valid(v->domain))
         return false;
     if (((val ^ old) & EFER_LME) && (hvm_vendor->get_cr(v, 0) & CR0_PG))
         return false;

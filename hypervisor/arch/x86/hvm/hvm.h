@@ -157,6 +157,8 @@ int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 /* --- cr.c --- */
 /* What may be set in CR4: bits of features that d's CPU policy shows. */
 uint64_t hvm_cr4_valid(const struct domain *d);
+/* The same of EFER, and LMA. */
+uint64_t hvm_efer_valid(const struct domain *d);
 /* The CPU would take others, too: v is to leave the guest when it writes CR4. */
 bool hvm_cr4_exits(const struct domain *d);
 /* MOV to CR0, CR3 or CR4 by v; false: #GP. */

@@ -129,15 +129,14 @@ static void save_cpu(struct vcpu *v, void *record)
 #define CR0_VALID                                                                                  \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
      CR0_PG)
-#define EFER_VALID   (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 #define EFLAGS_VALID 0x3f7fd5u
 
 static bool modes_ok(const struct domain *d, const struct hvm_hw_cpu *c)
 {
     bool paging = c->cr0 & CR0_PG, lme = c->msr_efer & EFER_LME, lma = c->msr_efer & EFER_LMA;
 
-    if ((c->cr0 & ~CR0_VALID) || (c->cr4 & ~hvm_cr4_valid(d)) || (c->msr_efer & ~EFER_VALID) ||
-        c->cr3 >> host_cpu.phys_bits)
+    if ((c->cr0 & ~CR0_VALID) || (c->cr4 & ~hvm_cr4_valid(d)) ||
+        (c->msr_efer & ~hvm_efer_valid(d)) || c->cr3 >> host_cpu.phys_bits)
         return false;
     if ((paging && !(c->cr0 & CR0_PE)) || ((c->cr0 & CR0_NW) && !(c->cr0 & CR0_CD)))
         return false;

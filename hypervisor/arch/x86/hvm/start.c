@@ -61,8 +61,7 @@ bool hvm_modes_ok(const struct domain *d, uint64_t cr0, uint64_t cr4, uint64_t e
 
     if (cr0 >> 32 || (paging && !(cr0 & CR0_PE)) || ((cr0 & CR0_NW) && !(cr0 & CR0_CD)))
         return false;
-    if ((cr4 & ~hvm_cr4_valid(d)) ||
-        (efer & ~(uint64_t)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)))
+    if ((cr4 & ~hvm_cr4_valid(d)) || (efer & ~hvm_efer_valid(d)))
         return false;
     if (!!(efer & EFER_LMA) != (paging && (efer & EFER_LME)))
         return false;
