@@ -412,11 +412,16 @@ void svm_exit(struct cpu_user_regs *regs)
     dispatch(v, regs);
 }
 
-/* The task priority, and an exit at its next change if it holds an interrupt back; CR4. */
+/*
+ * The task priority, and an exit at its next change if it holds an interrupt back; CR4. Also while
+ * a window is asked for: QEMU ends when a guest then writes CR8 (it looks at the virtual interrupt
+ * without its lock).
+ */
 static void load_priority(struct vcpu *v, struct vmcb *vmcb)
 {
     uint64_t tpr = vlapic_get_tpr(v) >> 4;
-    uint16_t writes = (vlapic_held_back(v) ? 1 << 8 : 0) | v->arch.hvm->cr4_exits << 4;
+    bool priority = (vmcb->intercepts[0] & ICPT_VINTR) || vlapic_held_back(v);
+    uint16_t writes = priority << 8 | v->arch.hvm->cr4_exits << 4;
 
     if (unlikely((vmcb->vintr & VINTR_TPR_MASK) != tpr)) {
         vmcb->vintr = (vmcb->vintr & ~VINTR_TPR_MASK) | tpr;
