@@ -357,6 +357,27 @@ static void test_the_dying_are_left_alone(void **state)
     assert_true(reachable(7));
 }
 
+/* A tree of many tables goes with what it maps, not in one go with the structure. */
+static void test_many_tables_go_early(void **state)
+{
+    uint64_t with_tables;
+
+    (void)state;
+    for (uint64_t i = 0; i < 40; i++)
+        assert_int_equal(p2m_map(d, _gfn(i << 18), page_of(d), 0), 0);
+    assert_in_range(d->arch.hvm->p2m.tables, 80, 100);
+    with_tables = heap_free_pages();
+    d->dying = DOMDYING_dying;
+    fake_preempt = true;
+    for (unsigned n = 0; p2m_relinquish(d) == -ERESTART; n++)
+        assert_true(n < 100);
+    fake_preempt = false;
+    assert_int_equal(heap_free_pages(), with_tables + d->arch.hvm->p2m.tables - 1);
+    assert_false(reachable(0));
+    assert_null(p2m_small_entry(&d->arch.hvm->p2m, 0));
+    assert_int_equal(p2m_relinquish(d), 0);
+}
+
 /* Pages mapped, moved and dropped at random: what is reachable is what a list says. */
 static void test_at_random(void **state)
 {
@@ -533,6 +554,7 @@ int main(void)
         T(test_runs_become_large_leaves),
         T(test_mappings_that_fail),
         T(test_the_dying_are_left_alone),
+        T(test_many_tables_go_early),
         T(test_at_random),
         T(test_pages_come_on_demand),
         T(test_too_much_on_demand_ends_the_domain),

@@ -298,7 +298,7 @@ long domctl_shadow_op(struct call *c, struct xen_domctl *arg)
     struct xen_domctl_shadow_op *op = &arg->u.shadow_op;
     struct p2m *p;
 
-    if (!c->d->arch.hvm || c->d == c->v->domain)
+    if (!c->d->arch.hvm || c->d == c->v->domain || c->d->dying)
         return -EINVAL;
     p = p2m_of(c->d);
     switch (op->op) {

@@ -33,8 +33,11 @@
 
 /* Before the tools have said how much: enough for a domain of a few MB. */
 #define DEFAULT_TABLES 64
-/* Frames between looks at whether somebody else needs this CPU. */
-#define RELINQUISH_BATCH 64
+/* Frames and tables between looks at whether somebody else needs this CPU. */
+#define RELINQUISH_BATCH 1024
+#define TABLE_BATCH      64
+/* So many are freed at once with their domain. */
+#define SMALL_TREE 64
 
 static struct p2m *p2m_of(const struct domain *d)
 {
@@ -93,7 +96,7 @@ int p2m_create(struct domain *d)
 /* The entry for gfn, and its level: a leaf, or one that is not present. */
 static uint64_t lookup(const struct p2m *p, uint64_t gfn, unsigned *level)
 {
-    const uint64_t *table = p->root;
+    const uint64_t *table = READ_ONCE(p->root);
     uint64_t e = 0;
 
     for (*level = P2M_LEVELS; table; --*level) {
@@ -256,9 +259,9 @@ uint64_t *p2m_block(struct p2m *p, uint64_t *gfn, bool small)
 
 uint64_t *p2m_small_entry(const struct p2m *p, uint64_t gfn)
 {
-    uint64_t *table = p->root;
+    uint64_t *table = READ_ONCE(p->root);
 
-    if (!gfn_ok(gfn, 0))
+    if (!table || !gfn_ok(gfn, 0))
         return NULL;
     for (unsigned level = P2M_LEVELS; level > 1; level--) {
         uint64_t e = READ_ONCE(table[gfn_index(gfn, level)]);
@@ -629,63 +632,100 @@ uint64_t p2m_max_gfn(const struct domain *d)
 
 /* --- the end --- */
 
+/* Lets go of the next frames, as many as are done soon; how many, 1 where there are none. */
+static uint64_t relinquish_some(struct p2m *p)
+{
+    uint64_t gfn = p->relinquish_gfn, *table = p->root, *e, nr;
+    unsigned level = P2M_LEVELS;
+    struct page_info *pg;
+
+    for (;; level--) {
+        e = &table[gfn_index(gfn, level)];
+        if (!(*e & PTE_PRESENT) || is_leaf(*e, level))
+            break;
+        table = table_of(*e);
+    }
+    nr = 1ULL << (9 * (level - 1));
+    if ((*e & PTE_PRESENT) && level > 2) {
+        uint64_t piece = nr / PTES_PER_TABLE;
+
+        pg = mfn_to_page(mfn_add(pte_mfn(*e), gfn_index(gfn, level - 1) * piece));
+        put_frames(pg, piece);
+        p->relinquish_gfn = (gfn | (piece - 1)) + 1;
+        if (!(p->relinquish_gfn & (nr - 1)))
+            WRITE_ONCE(*e, 0);
+        return piece;
+    }
+    pg = (*e & PTE_PRESENT) && type_of(*e) == P2M_RAM ? mfn_to_page(pte_mfn(*e)) : NULL;
+    WRITE_ONCE(*e, 0);
+    if (pg)
+        put_frames(pg, nr);
+    p->relinquish_gfn = (gfn | (nr - 1)) + 1;
+    return pg ? nr : 1;
+}
+
+static void set_quiet(struct rcu_head *head)
+{
+    WRITE_ONCE(container_of(head, struct p2m, rcu)->quiet, true);
+}
+
+/* Frees a table that is no other's parent; false: but for the uppermost there are none left. */
+static bool free_one(uint64_t *table, unsigned level)
+{
+    for (unsigned i = 0; level > 1 && i < PTES_PER_TABLE; i++)
+        if (table[i] & PTE_PRESENT) {
+            if (!free_one(table_of(table[i]), level - 1)) {
+                free_page_virt(table_of(table[i]));
+                table[i] = 0;
+            }
+            return true;
+        }
+    return false;
+}
+
+/* Many tables are freed here rather than in one go with the domain: once nobody reads them. */
+static int free_by_and_by(struct p2m *p)
+{
+    unsigned n = 0;
+
+    if (p->root) {
+        p->unused = p->root;
+        WRITE_ONCE(p->root, NULL);
+        call_rcu(&p->rcu, set_quiet);
+    }
+    if (!READ_ONCE(p->quiet))
+        return -ERESTART;
+    while (free_one(p->unused, P2M_LEVELS))
+        if (++n % TABLE_BATCH == 0 && hypercall_preempt_check())
+            return -ERESTART;
+    return 0;
+}
+
 /* None of d's vcpus runs any more; others (p2m_drop(), p2m_unmap()) leave the dying alone. */
 int p2m_relinquish(struct domain *d)
 {
     struct p2m *p = p2m_of(d);
-    unsigned n = 0;
+    uint64_t n = 0;
 
     /* Who has not seen that d is dying has done what he does. */
     spin_lock(&p->lock);
     spin_unlock(&p->lock);
     while (p->root && p->relinquish_gfn <= p->max_gfn) {
-        uint64_t gfn = p->relinquish_gfn, *table = p->root, *e;
-        unsigned level = P2M_LEVELS;
-
-        for (;; level--) {
-            e = &table[gfn_index(gfn, level)];
-            if (!(*e & PTE_PRESENT) || is_leaf(*e, level))
-                break;
-            table = table_of(*e);
-        }
-        if ((*e & PTE_PRESENT) && level > 2) {
-            /* In pieces that are done soon. */
-            uint64_t step = 1ULL << (9 * (level - 2)), at = gfn_index(gfn, level - 1) * step;
-            struct page_info *pg = mfn_to_page(mfn_add(pte_mfn(*e), at));
-
-            put_frames(pg, step);
-            p->relinquish_gfn = (gfn | (step - 1)) + 1;
-            if (!(p->relinquish_gfn & ((1ULL << (9 * (level - 1))) - 1)))
-                WRITE_ONCE(*e, 0);
-        } else {
-            uint64_t nr = 1ULL << (9 * (level - 1));
-            struct page_info *pg = mfn_to_page(pte_mfn(*e));
-            bool held = (*e & PTE_PRESENT) && type_of(*e) == P2M_RAM;
-
-            WRITE_ONCE(*e, 0);
-            if (held)
-                put_frames(pg, nr);
-            p->relinquish_gfn = (gfn | (nr - 1)) + 1;
-        }
-        if (++n % RELINQUISH_BATCH == 0 && hypercall_preempt_check())
+        n += relinquish_some(p);
+        if (n >= RELINQUISH_BATCH && hypercall_preempt_check())
             return -ERESTART;
+        n %= RELINQUISH_BATCH;
     }
-    return 0;
-}
-
-static void free_tables(uint64_t *table, unsigned level)
-{
-    for (unsigned i = 0; level > 1 && i < PTES_PER_TABLE; i++)
-        if ((table[i] & PTE_PRESENT) && !is_leaf(table[i], level))
-            free_tables(table_of(table[i]), level - 1);
-    free_page_virt(table);
+    return p->tables > SMALL_TREE ? free_by_and_by(p) : 0;
 }
 
 void p2m_free(struct domain *d)
 {
     struct p2m *p = p2m_of(d);
+    uint64_t *root = p->root ?: p->unused;
 
-    if (p->root)
-        free_tables(p->root, P2M_LEVELS);
-    p->root = NULL;
+    while (root && free_one(root, P2M_LEVELS))
+        ;
+    free_page_virt(root);
+    p->root = p->unused = NULL;
 }

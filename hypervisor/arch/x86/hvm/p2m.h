@@ -7,6 +7,7 @@
 #include "arch/api/arch_p2m.h"
 #include "asm/page.h"
 #include "kernel/lock.h"
+#include "kernel/rcu.h"
 #include "mem/mem.h"
 
 /*
@@ -31,13 +32,16 @@ struct p2m_log_op {
 
 struct p2m {
     spinlock_t lock; /* LOCK_P2M: writers; readers need none, tables stay until the domain goes */
-    uint64_t *root;
+    uint64_t *root;  /* NULL: the domain has come to its end */
     uint64_t tables, max_tables; /* pages for tables; bound by what the tools set aside */
     uint64_t max_gfn;
     uint64_t on_demand;      /* frames that have no page yet */
     uint64_t pod_target;     /* pages that the domain may have with them; 0: nothing is set aside */
     uint64_t generation;     /* counts what was unmapped: old translations must go */
     uint64_t relinquish_gfn; /* p2m_relinquish() goes on here */
+    uint64_t *unused;        /* the root once the dying domain has lost it; readers may be there */
+    bool quiet;              /* ... until now */
+    struct rcu_head rcu;
     /* What has been written to is logged (dirty.c).  Changes under the lock; while it is set new
      * leaves are of 4 KB, and the dirty bits of all leaves are the log. */
     bool logging;
