@@ -42,14 +42,13 @@ static int find_mapping(struct vcpu *v, uint32_t mfn)
  */
 long gnttabop_cache_flush(struct call *c, struct gnttab_cache_flush *arg)
 {
-    mfn_t mfn = _mfn(arg->a.dev_bus_addr >> PAGE_SHIFT);
-    struct page_info *pg;
+    struct page_info *pg = guest_frame(arg->a.dev_bus_addr >> PAGE_SHIFT);
     int rc;
 
     c->copy_back = false;
     if (arg->op & GNTTAB_CACHE_SOURCE_GREF) /* by reference: of whom, it does not say */
         return -EOPNOTSUPP;
-    if ((arg->op & ~(GNTTAB_CACHE_CLEAN | GNTTAB_CACHE_INVAL)) || !mfn_valid(mfn) ||
+    if ((arg->op & ~(GNTTAB_CACHE_CLEAN | GNTTAB_CACHE_INVAL)) || !pg ||
         (arg->a.dev_bus_addr & (PAGE_SIZE - 1)) || arg->offset >= PAGE_SIZE ||
         arg->length > PAGE_SIZE - arg->offset)
         return -EINVAL;
@@ -57,14 +56,12 @@ long gnttabop_cache_flush(struct call *c, struct gnttab_cache_flush *arg)
         return 0;
     if (arg->op == GNTTAB_CACHE_INVAL)
         return -EOPNOTSUPP;
-    mfn = _mfn(index_nospec(mfn_x(mfn), max_page));
-    pg = mfn_to_page(mfn);
     if (get_page(pg, c->d)) {
         arch_clean_cache((char *)page_to_virt(pg) + arg->offset, arg->length);
         put_page(pg);
         return 0;
     }
-    rc = find_mapping(c->v, (uint32_t)mfn_x(mfn));
+    rc = find_mapping(c->v, (uint32_t)mfn_x(page_to_mfn(pg)));
     /* The page may go meanwhile: its address stays, and nobody sees from the contents. */
     if (!rc)
         arch_clean_cache((char *)page_to_virt(pg) + arg->offset, arg->length);

@@ -72,12 +72,11 @@ static void complete(struct domain *rd, uint32_t ref, uint64_t frame)
 
 static int transfer(struct domain *d, struct domain *rd, const struct gnttab_transfer *arg)
 {
-    struct page_info *pg;
+    struct page_info *pg = guest_frame(arg->mfn);
     int rc;
 
-    if (d->is_hvm || !mfn_valid(_mfn(arg->mfn)))
+    if (d->is_hvm || !pg)
         return GNTST_bad_page;
-    pg = mfn_to_page(_mfn(index_nospec(arg->mfn, max_page)));
     if (steal_page(d, pg, 0))
         return GNTST_bad_page;
     flush_stolen(pg); /* the giver may still have it cached as its own */

@@ -41,15 +41,13 @@ static int steal_chunk(struct exchange *e, uint64_t i)
         if (copy_elem_from_guest(&gfn, in->extent_start, i * e->in_extents + k))
             return -EFAULT;
         for (uint64_t j = 0; j < 1ULL << in->extent_order; j++) {
-            mfn_t mfn = _mfn(gfn + j);
-            struct page_info *pg;
+            struct page_info *pg = guest_frame(gfn + j);
             uint64_t pfn;
             int ret;
 
-            if (!mfn_valid(mfn))
+            if (!pg)
                 return -EINVAL;
-            pg = mfn_to_page(_mfn(index_nospec(mfn_x(mfn), max_page)));
-            pfn = m2p_get(mfn);
+            pfn = m2p_get(page_to_mfn(pg));
             ret = steal_page(e->d, pg, MEMF_NO_REFCOUNT);
             if (ret)
                 return ret;

@@ -4,15 +4,17 @@
  *
  * Every frame of RAM has a struct page_info.  mem/ owns `refs` and `owner`; the arch owns `type`
  * while a domain has the frame (arch/x86/mm).  States of a frame:
- *   free       PAGE_FREE, on a heap list (or inside a free chunk); `owner` says whose it was
- * (PAST_BIT) hypervisor refs 0 but for PAGE_HYP_* bits, no owner, given out by heap_alloc() domain
- * PAGE_ALLOCATED and at least one reference, owner set, on the owner's page list shared     a
- * hypervisor page that a domain may map: PAGE_HYP_SHARED, owner set, on no list ending     no
- * longer PAGE_ALLOCATED, but somebody has references (grant, foreign mapping) A domain's page keeps
- * one reference for being allocated (PAGE_ALLOCATED); whoever clears that bit drops it.  The last
- * put_page() frees the frame (scrubbed before anybody else gets it). refs may only rise from
- * non-zero: get_page() of a freed frame fails, by compare-and-exchange. A domain that owns listed
- * pages is kept from being freed by one reference (get_domain()).
+ *   free        PAGE_FREE, on a heap list (or inside a free chunk); `owner` says whose it was
+ *               (PAST_BIT)
+ *   hypervisor  refs 0 but for PAGE_HYP_* bits, no owner, given out by heap_alloc()
+ *   domain      PAGE_ALLOCATED and at least one reference, owner set, on the owner's page list
+ *   shared      a hypervisor page that a domain may map: PAGE_HYP_SHARED, owner set, on no list
+ *   ending      no longer PAGE_ALLOCATED, but somebody has references (grant, foreign mapping)
+ *
+ * A domain's page keeps one reference for being allocated (PAGE_ALLOCATED); whoever clears that bit
+ * drops it.  The last put_page() frees the frame (scrubbed before anybody else gets it).  refs may
+ * only rise from non-zero: get_page() of a freed frame fails, by compare-and-exchange.  A domain
+ * that owns listed pages is kept from being freed by one reference (get_domain()).
  */
 #pragma once
 #include "lib/types.h"
@@ -24,7 +26,7 @@ struct call;
 
 struct page_info {
     uint64_t refs;       /* PAGE_* state bits, reference count below */
-    uint64_t type;       /* arch/x86/mm/types.h */
+    uint64_t type;       /* the arch's: PGT_*, arch/x86/mm/mm.h */
     uint32_t owner;      /* frame of the owner's struct domain, 0: none; page_owner() */
     uint32_t tlb_stamp;  /* TLB clock when the frame was freed or lost a type */
     uint32_t next, prev; /* frames: list links (owner's page list; heap free list) */
@@ -57,6 +59,14 @@ extern uint64_t max_page; /* one more than the highest frame of RAM */
 static __always_inline bool mfn_valid(mfn_t mfn)
 {
     return likely(mfn_x(mfn) < max_page);
+}
+
+/* The page_info of a frame that a guest named, or NULL; clamped against speculation. */
+static __always_inline struct page_info *guest_frame(uint64_t mfn)
+{
+    if (unlikely(mfn >= max_page))
+        return NULL;
+    return mfn_to_page(_mfn(index_nospec(mfn, max_page)));
 }
 
 static __always_inline void *page_to_virt(const struct page_info *pg)

@@ -5,14 +5,11 @@
 
 struct page_info *get_page_gfn(struct domain *d, gfn_t gfn)
 {
-    mfn_t mfn = _mfn(gfn_x(gfn));
     struct page_info *pg;
 
     if (d->is_hvm)
         return p2m_get_page(d, gfn);
     /* A PV guest uses machine frames. */
-    if (!mfn_valid(mfn))
-        return NULL;
-    pg = mfn_to_page(mfn);
-    return get_page(pg, d) ? pg : NULL;
+    pg = guest_frame(gfn_x(gfn));
+    return pg && get_page(pg, d) ? pg : NULL;
 }

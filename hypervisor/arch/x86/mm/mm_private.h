@@ -52,14 +52,6 @@ static inline bool pgt_is_table(uint64_t type)
     return type >= PGT_l1 && type <= PGT_l2_top;
 }
 
-/* The page_info of a frame that a guest named, or NULL; clamped against speculation. */
-static inline struct page_info *guest_frame(uint64_t mfn)
-{
-    if (unlikely(mfn >= max_page))
-        return NULL;
-    return mfn_to_page(_mfn(index_nospec(mfn, max_page)));
-}
-
 /* --- types.c --- */
 int get_type(struct page_info *pg, uint64_t type, bool preempt);
 /* 0, or -ERESTART: the type reference is gone all the same, but pg is left partial. */

@@ -191,10 +191,12 @@ int pv_load_gdt(struct vcpu *v, const unsigned long *frames, unsigned ents)
 
     if (ents > GDT_GUEST_ENTS)
         return -EINVAL;
-    for (i = 0; i < n; i++)
-        if (!mfn_valid(_mfn(frames[i])) ||
-            !get_page_and_type(mfn_to_page(_mfn(frames[i])), v->domain, PGT_seg_desc))
+    for (i = 0; i < n; i++) {
+        struct page_info *pg = guest_frame(frames[i]);
+
+        if (!pg || !get_page_and_type(pg, v->domain, PGT_seg_desc))
             goto put_pages;
+    }
     pv_drop_gdt(v);
     pv->gdt_ents = ents;
     for (i = 0; i < n; i++) {
@@ -230,14 +232,12 @@ long do_set_gdt(unsigned long list, unsigned long entries)
 long do_update_descriptor(unsigned long addr, unsigned long desc)
 {
     struct domain *d = current->domain;
-    mfn_t mfn = maddr_to_mfn(addr);
-    struct page_info *pg;
+    struct page_info *pg = guest_frame(addr >> PAGE_SHIFT);
     uint64_t val = desc, type;
     long ret = -EINVAL;
 
-    if (addr & 7 || !mfn_valid(mfn) || !pv_check_descriptor(d, &val))
+    if (addr & 7 || !pg || !pv_check_descriptor(d, &val))
         return -EINVAL;
-    pg = mfn_to_page(mfn);
     if (!get_page(pg, d))
         return -EINVAL;
     /* A descriptor table in use stays one; any other page must be writable by the guest anyway. */
@@ -245,7 +245,7 @@ long do_update_descriptor(unsigned long addr, unsigned long desc)
     type = (type & PGT_type_mask) == PGT_seg_desc && (type & PGT_count_mask) ? PGT_seg_desc
                                                                              : PGT_writable;
     if (!get_page_type(pg, type)) {
-        uint64_t *entry = (uint64_t *)((char *)mfn_to_virt(mfn) + (addr & ~PAGE_MASK));
+        uint64_t *entry = (uint64_t *)((char *)page_to_virt(pg) + (addr & ~PAGE_MASK));
 
         WRITE_ONCE(*entry, val);
         put_page_type(pg);
@@ -316,10 +316,10 @@ static bool shadow_ldt_page(struct vcpu *v, unsigned idx)
     mfn_t l1mfn;
 
     if (!mm_guest_walk_l1(v, pv->ldt_base + ((unsigned long)idx << PAGE_SHIFT), &l1e, &l1mfn) ||
-        !(l1e & PTE_PRESENT) || !mfn_valid(pte_mfn(l1e)))
+        !(l1e & PTE_PRESENT))
         return false;
-    pg = mfn_to_page(pte_mfn(l1e));
-    if (!get_page_and_type(pg, v->domain, PGT_seg_desc))
+    pg = guest_frame(mfn_x(pte_mfn(l1e)));
+    if (!pg || !get_page_and_type(pg, v->domain, PGT_seg_desc))
         return false;
     pv->gdt_ldt_l1[LDT_FIRST_PAGE + idx] = hyp_pte(pte_mfn(l1e));
     pv->shadow_ldt_count++;
