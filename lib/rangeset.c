@@ -169,20 +169,6 @@ bool rangeset_contains_range(struct rangeset *r, unsigned long first, unsigned l
     return yes;
 }
 
-bool rangeset_overlaps_range(struct rangeset *r, unsigned long first, unsigned long last)
-{
-    bool yes;
-    size_t i;
-
-    if (!r || last < first)
-        return false;
-    lock(r);
-    i = find(r, first);
-    yes = i < r->nr && r->ranges[i].first <= last;
-    unlock(r);
-    return yes;
-}
-
 bool rangeset_is_empty(struct rangeset *r)
 {
     return !r || !READ_ONCE(r->nr);

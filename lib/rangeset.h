@@ -19,9 +19,8 @@ void rangeset_destroy(struct rangeset *r);       /* NULL is fine */
 int rangeset_add_range(struct rangeset *r, unsigned long first, unsigned long last);
 /* May need memory to split a range: -ENOMEM (nothing has changed); -EINVAL. */
 int rangeset_remove_range(struct rangeset *r, unsigned long first, unsigned long last);
-/* True if all (any) of [first, last] is in r.  A NULL set contains nothing. */
+/* True if all of [first, last] is in r.  A NULL set contains nothing. */
 bool rangeset_contains_range(struct rangeset *r, unsigned long first, unsigned long last);
-bool rangeset_overlaps_range(struct rangeset *r, unsigned long first, unsigned long last);
 bool rangeset_is_empty(struct rangeset *r);
 
 static inline bool rangeset_contains(struct rangeset *r, unsigned long n)

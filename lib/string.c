@@ -99,18 +99,6 @@ int memcmp(const void *a, const void *b, size_t n)
     return 0;
 }
 
-void *memchr(const void *s, int c, size_t n)
-{
-    const unsigned char *p = s;
-
-    for (; n; n--, p++) {
-        NO_IDIOM(p);
-        if (*p == (unsigned char)c)
-            return (void *)p;
-    }
-    return NULL;
-}
-
 size_t strnlen(const char *s, size_t max)
 {
     const char *p = s;
@@ -152,17 +140,6 @@ char *strchr(const char *s, int c)
         if (!*s)
             return NULL;
     }
-}
-
-char *strrchr(const char *s, int c)
-{
-    const char *found = NULL;
-
-    do {
-        if (*s == (char)c)
-            found = s;
-    } while (*s++);
-    return (char *)found;
 }
 
 char *strstr(const char *s, const char *needle)

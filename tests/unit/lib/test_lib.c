@@ -88,8 +88,6 @@ static void test_compares(void **state)
         assert_int_equal(our_strnlen(a, n), strnlen(a, n));
         assert_ptr_equal(our_strchr(a, 'b'), strchr(a, 'b'));
         assert_ptr_equal(our_strchr(a, 0), strchr(a, 0));
-        assert_ptr_equal(our_strrchr(a, 'b'), strrchr(a, 'b'));
-        assert_ptr_equal(our_memchr(a, 'c', n), memchr(a, 'c', n));
         assert_ptr_equal(our_strstr(a, "ab"), strstr(a, "ab"));
     }
     assert_string_equal(our_strstr("hello", ""), "hello");
@@ -232,7 +230,7 @@ static void test_rangeset_random(void **state)
     assert_true(rangeset_is_empty(r));
     for (unsigned i = 0; i < 20000; i++) {
         unsigned long a = rnd(MODEL), b = a + rnd(MODEL - a < 20 ? MODEL - a : 20);
-        bool add = rnd(2), all = true, any = false;
+        bool add = rnd(2), all = true;
         int rc;
 
         fail_after = rnd(10) ? -1 : 0;
@@ -246,12 +244,9 @@ static void test_rangeset_random(void **state)
         check_against(r, model);
         a = rnd(MODEL);
         b = a + rnd(MODEL - a);
-        for (unsigned long k = a; k <= b; k++) {
+        for (unsigned long k = a; k <= b; k++)
             all &= model[k];
-            any |= model[k];
-        }
         assert_int_equal(rangeset_contains_range(r, a, b), all);
-        assert_int_equal(rangeset_overlaps_range(r, a, b), any);
     }
     rangeset_destroy(r);
     rangeset_destroy(NULL);
