@@ -33,7 +33,7 @@ def host(built):
     extra = os.path.join(LOGS, "random.img")
     with open(extra, "wb") as file:
         image.write(file)
-    host = Stable("random", cpus=4, extra=[built, extra])
+    host = Stable("random", cpus=4, append="dom0_max_vcpus=1", extra=[built, extra])
     yield host
     host.close()
 

@@ -34,7 +34,8 @@ def by_xl(built):
     extra = os.path.join(LOGS, "stress.img")
     with open(extra, "wb") as file:
         image.write(file)
-    with Machine(cpus=4, extra=[extra], log=os.path.join(LOGS, "stress.log")) as machine:
+    with Machine(cpus=4, append="dom0_max_vcpus=1", extra=[extra],
+                 log=os.path.join(LOGS, "stress.log")) as machine:
         dom0 = machine.boot_dom0()
 
         def run(name, words):
