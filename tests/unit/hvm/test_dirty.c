@@ -6,6 +6,7 @@
  */
 #include "arch/api/arch_mm.h"
 #include "arch/fake/fake.h"
+#include "arch/x86/mm/mm.h"
 #include "asm/cpufeature.h"
 #include "asm/page.h"
 #include "hypercall/handlers.h"
@@ -268,6 +269,15 @@ static void others_write(void **state)
     for (unsigned gfn = 0; gfn < LAST; gfn++)
         assert_int_equal(test_bit(gfn, bitmap), gfn == FIRST + 700);
     put_page_and_type(held);
+    /* A mapping of dom0's that it has given up. */
+    held->type |= PGT_written;
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_PEEK, 0, NULL), 0);
+    assert_true(test_bit(FIRST + 700, bitmap));
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, 0, NULL), 0);
+    assert_true(test_bit(FIRST + 700, bitmap));
+    assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_CLEAN, XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL, NULL),
+                     0);
+    assert_false(test_bit(FIRST + 700, bitmap));
     /* What has a hole, or is in other pages than it was, stays small. */
     put_page(p2m_unmap(d, _gfn(FIRST + 9)));
     assert_int_equal(shadow_op(XEN_DOMCTL_SHADOW_OP_OFF, 0, NULL), 0);

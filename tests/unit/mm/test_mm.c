@@ -162,6 +162,17 @@ T(other_domains_frames)
     audit();
     assert_ok(set_entry(s.l1, 0, 0));
     assert_true(type_of(theirs) & PGT_foreign);
+    /* While their owner has it as writable, the mark stays for whoever logs writes. */
+    assert_ok(get_page_type(mfn_to_page(_mfn(theirs)), PGT_writable));
+    assert_ok(mmu_update1(s.l1 << 12, RO(theirs), db->id));
+    assert_ok(set_entry(s.l1, 0, 0));
+    assert_false(type_of(theirs) & PGT_written);
+    assert_ok(mmu_update1(s.l1 << 12, RW(theirs), db->id));
+    assert_ok(mmu_update1(s.l1 << 12, RO(theirs), db->id));
+    assert_true(type_of(theirs) & PGT_written);
+    put_page_type(mfn_to_page(_mfn(theirs)));
+    assert_false(type_of(theirs) & PGT_written);
+    assert_ok(set_entry(s.l1, 0, 0));
     audit();
 }
 

@@ -6,8 +6,10 @@
  * The CPU keeps the log: it sets a bit in a leaf of the nested page tables when it writes by it, so
  * that a guest runs on without an exit.  While writes are logged all leaves are of 4 KB; afterwards
  * they are merged again.  What is written past these tables is marked there by whoever did it,
- * after he did it (p2m_mark_dirty()); and in the last round all pages count that somebody else can
- * write to at that moment, such as a vcpu_info, or a page that another domain has mapped.
+ * after he did it (p2m_mark_dirty()).  Whoever gives up a mapping of another domain's page knows no
+ * frame number, and marks the page itself (PGT_written).  In the last round all pages count that
+ * somebody else can write to at that moment, such as a vcpu_info, or a page that another domain has
+ * mapped.
  *
  * CLEAN takes bits and clears them, and then makes all CPUs forget translations before the tools
  * are told.  What is written by an old translation meanwhile leaves no mark, but it is there before
@@ -55,6 +57,22 @@ void p2m_mark_dirty(struct domain *d, gfn_t gfn)
 
 /* --- a block; under the lock --- */
 
+/* The page of a leaf that is the domain's own, or NULL: others' pages have logs of their own. */
+static struct page_info *own_page(uint64_t e)
+{
+    bool own = (e & P2M_TYPE_MASK) == (uint64_t)P2M_RAM << P2M_TYPE_SHIFT;
+
+    return own && mfn_valid(pte_mfn(e)) ? mfn_to_page(pte_mfn(e)) : NULL;
+}
+
+static void clear_written(uint64_t e)
+{
+    struct page_info *pg = own_page(e);
+
+    if (pg && (READ_ONCE(pg->type) & PGT_written))
+        __atomic_fetch_and(&pg->type, ~PGT_written, __ATOMIC_SEQ_CST);
+}
+
 /* Starts its log: 0, -ENOMEM. */
 static int start_block(struct p2m *p, uint64_t *gfn)
 {
@@ -66,21 +84,25 @@ static int start_block(struct p2m *p, uint64_t *gfn)
         return -ENOMEM;
     table = table_of(e);
     for (unsigned i = 0; i < BLOCK; i++)
-        if (table[i] & PTE_PRESENT)
+        if (table[i] & PTE_PRESENT) {
             __atomic_fetch_and(&table[i], ~hvm_vendor->p2m.dirty, __ATOMIC_SEQ_CST);
+            clear_written(table[i]);
+        }
     *gfn += BLOCK;
     return 0;
 }
 
-/* Another than the leaf itself may write to the page. */
-static bool held_elsewhere(uint64_t e)
+/* Another than the leaf itself may write to the page (held), or has written to it. */
+static bool written_elsewhere(uint64_t e, bool held)
 {
+    const struct page_info *pg = own_page(e);
     uint64_t type;
 
-    if (!mfn_valid(pte_mfn(e)))
+    if (!pg)
         return false;
-    type = READ_ONCE(mfn_to_page(pte_mfn(e))->type);
-    return (type & PGT_type_mask) == PGT_writable && (type & PGT_count_mask) > 1;
+    type = READ_ONCE(pg->type);
+    return (type & PGT_written) ||
+           (held && (type & PGT_type_mask) == PGT_writable && (type & PGT_count_mask) > 1);
 }
 
 struct log_flags {
@@ -101,8 +123,10 @@ static unsigned read_block(struct p2m *p, uint64_t gfn, struct log_flags f, uint
     for (unsigned i = 0; i < BLOCK; i++) {
         uint64_t leaf = READ_ONCE(table[i]);
 
-        if (!(leaf & PTE_PRESENT) || !((leaf & dirty) || (f.held && held_elsewhere(leaf))))
+        if (!(leaf & PTE_PRESENT) || !((leaf & dirty) || written_elsewhere(leaf, f.held)))
             continue;
+        if (f.clear)
+            clear_written(leaf);
         if (f.clear && (leaf & dirty))
             __atomic_fetch_and(&table[i], ~dirty, __ATOMIC_SEQ_CST);
         bits[i / 64] |= 1ULL << (i % 64);

@@ -59,17 +59,14 @@ static uint64_t *table_of(uint64_t e)
     return mfn_to_virt(pte_mfn(e));
 }
 
-#define LEAF_TYPE_SHIFT 52
-#define LEAF_TYPE_MASK  (7ULL << LEAF_TYPE_SHIFT)
-
 static enum p2m_type type_of(uint64_t e)
 {
-    return (e & LEAF_TYPE_MASK) >> LEAF_TYPE_SHIFT;
+    return (e & P2M_TYPE_MASK) >> P2M_TYPE_SHIFT;
 }
 
 static uint64_t small_leaf(const struct page_info *pg, enum p2m_type type)
 {
-    uint64_t flags = hvm_vendor->p2m.ram | (uint64_t)type << LEAF_TYPE_SHIFT;
+    uint64_t flags = hvm_vendor->p2m.ram | (uint64_t)type << P2M_TYPE_SHIFT;
 
     return make_pte(page_to_mfn(pg), type == P2M_GRANT_RO ? flags & ~PTE_RW : flags);
 }
@@ -584,7 +581,7 @@ int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)
         }
         rc = !e ? -ENOMEM : *e ? -EEXIST : 0;
         if (!rc) {
-            WRITE_ONCE(*e, (uint64_t)P2M_ON_DEMAND << LEAF_TYPE_SHIFT);
+            WRITE_ONCE(*e, (uint64_t)P2M_ON_DEMAND << P2M_TYPE_SHIFT);
             p->on_demand += 1ULL << leaf;
             p->max_gfn = max(p->max_gfn, gfn_x(gfn) + i + (1ULL << leaf) - 1);
         }

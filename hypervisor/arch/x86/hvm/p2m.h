@@ -64,6 +64,9 @@ void p2m_free(struct domain *d);
 void p2m_flush(struct domain *d);
 
 #define P2M_LEVELS 4
+/* Where a leaf has its enum p2m_type. */
+#define P2M_TYPE_SHIFT 52
+#define P2M_TYPE_MASK  (7ULL << P2M_TYPE_SHIFT)
 
 /*
  * What a vcpu remembers of its domain's tables: those of the second level, each for 1 GB, which

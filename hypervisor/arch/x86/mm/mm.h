@@ -31,6 +31,8 @@ struct cpu_user_regs;
 #define PGT_partial   (1ULL << 57)
 #define PGT_locked    (1ULL << 56)
 #define PGT_foreign   (1ULL << 55) /* another domain could write it, and may still have it cached */
+/* Another domain could write it by a mapping that is gone: who logs writes clears it. */
+#define PGT_written (1ULL << 54)
 /* Bits 40..50: while validated how many entries are present, while partial how many are checked. */
 #define PGT_entries_shift 40
 #define PGT_entries_mask  (0x7ffULL << PGT_entries_shift)

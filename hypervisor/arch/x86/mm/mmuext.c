@@ -128,6 +128,13 @@ static long mmuext_set_ldt(struct call *c, struct mmuext_op *op)
     return 0;
 }
 
+/* For whoever logs writes to its owner's memory. */
+static void note_written(struct call *c, struct page_info *pg)
+{
+    if (c->d != c->v->domain)
+        __atomic_fetch_or(&pg->type, PGT_written, __ATOMIC_RELAXED);
+}
+
 static long mmuext_clear_page(struct call *c, struct mmuext_op *op)
 {
     struct page_info *pg = guest_frame(op->arg1.mfn);
@@ -135,6 +142,7 @@ static long mmuext_clear_page(struct call *c, struct mmuext_op *op)
     if (!pg || !get_page_and_type(pg, c->d, PGT_writable))
         return -EINVAL;
     memset(page_to_virt(pg), 0, PAGE_SIZE);
+    note_written(c, pg);
     put_page_and_type(pg);
     return 0;
 }
@@ -148,6 +156,7 @@ static long mmuext_copy_page(struct call *c, struct mmuext_op *op)
         return -EINVAL;
     if (get_page_and_type(to, c->d, PGT_writable)) {
         memmove(page_to_virt(to), page_to_virt(from), PAGE_SIZE);
+        note_written(c, to);
         put_page_and_type(to);
         rc = 0;
     }

@@ -76,7 +76,7 @@ void l1e_put_other(uint64_t e, const struct domain *table_owner)
         return;
     if (e & PTE_RW) {
         if (page_owner(pg) != table_owner)
-            __atomic_fetch_or(&pg->type, PGT_foreign, __ATOMIC_RELAXED);
+            __atomic_fetch_or(&pg->type, PGT_foreign | PGT_written, __ATOMIC_RELAXED);
         put_type(pg, false);
     }
     put_page(pg);
