@@ -315,6 +315,24 @@ long domctl_get_cpu_policy(struct call *c, struct xen_domctl *op)
 }
 
 /*
+ * Cuts a word of features to what there can be.  What is missing then: a guest that comes from
+ * elsewhere has found it there, and would break sooner or later.  Loose is what the tools ask for
+ * anyway.
+ */
+static uint32_t cut_features(uint32_t *word, uint32_t most, uint32_t loose)
+{
+    uint32_t missing = *word & ~most & ~loose;
+
+    *word &= most;
+    return missing;
+}
+
+#define F1C_LOOSE   (1u << 5 | 1u << 27 | 1u << 31) /* VMX, OSXSAVE, a hypervisor */
+#define F1D_LOOSE   (1u << 9 | 1u << 28)            /* APIC and HTT, which go with the vcpu */
+#define F7C_LOOSE   (1u << 4)                       /* OSPKE */
+#define FEXTC_LOOSE (1u << 1 | 1u << 2)             /* CMP_LEGACY, SVM */
+
+/*
  * One leaf that the tools ask for: bits beyond its kind's most are refused where they name
  * features, and taken as they are elsewhere (vendor, model, topology).
  */
@@ -324,6 +342,7 @@ static long merge_leaf(struct cpu_policy *p, const struct cpu_policy *most,
     const xen_cpuid_leaf_t *max = cpu_policy_find(most, want->leaf, want->subleaf);
     xen_cpuid_leaf_t *l = (xen_cpuid_leaf_t *)cpu_policy_find(p, want->leaf, want->subleaf);
     xen_cpuid_leaf_t ok = *want;
+    uint32_t missing = 0;
 
     if ((want->leaf & ~0xffu) == 0x40000000)
         return 0; /* the hypervisor's own */
@@ -331,30 +350,34 @@ static long merge_leaf(struct cpu_policy *p, const struct cpu_policy *most,
         return want->a | want->b | want->c | want->d ? -EINVAL : 0;
     switch (want->leaf) {
     case 1:
-        ok.c &= max->c;
-        ok.d &= max->d;
+        missing = cut_features(&ok.c, max->c, F1C_LOOSE) | cut_features(&ok.d, max->d, F1D_LOOSE);
         break;
     case 7:
-        ok.b &= max->b;
-        ok.c &= max->c;
-        ok.d &= max->d;
+        missing = cut_features(&ok.b, max->b, 0) | cut_features(&ok.c, max->c, F7C_LOOSE) |
+                  cut_features(&ok.d, max->d, 0);
+        if (want->subleaf)
+            missing |= cut_features(&ok.a, max->a, 0);
         break;
     case 0xd:
         ok = *max;
         break;
     case 0x80000001:
-        ok.c &= max->c;
-        ok.d &= max->d;
+        missing = cut_features(&ok.c, max->c, FEXTC_LOOSE) | cut_features(&ok.d, max->d, F1D_LOOSE);
         break;
     case 0x80000007:
         ok.d &= max->d;
         break;
     case 0x80000008:
-        ok.b &= max->b;
+        missing = cut_features(&ok.b, max->b, 0);
+        break;
+    case 0x80000021:
+        missing = cut_features(&ok.a, max->a, 0);
         break;
     default:
         break;
     }
+    if (missing)
+        return -EINVAL;
     ok.subleaf = l->subleaf;
     *l = ok;
     return 0;
