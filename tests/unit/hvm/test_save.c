@@ -157,6 +157,7 @@ static void round_trip(void **state)
     c.rax = 0x123456789abcdef0;
     c.gs_base = 0xffff888000000000;
     c.msr_tsc_aux = 5;
+    c.tsc = 123456789;
     c.pending_vector = 14;
     c.pending_type = 3;
     c.pending_valid = c.pending_error_valid = 1;
@@ -168,6 +169,7 @@ static void round_trip(void **state)
     assert_int_equal(v->arch.regs.rip, c.rip);
     assert_int_equal(vendor_of(v)->seg[EMUL_SEG_GS].base, c.gs_base);
     assert_int_equal(v->arch.hvm->event.error, 2);
+    assert_int_equal(d->arch.tsc_offset, c.tsc);
     for (unsigned i = 0; i < NR_APIC_REGS; i++)
         v->arch.hvm->lapic.reg[i] = test_random(~0u);
     vendor_of(v)->pat = 0x0007040600070406;

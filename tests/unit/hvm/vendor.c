@@ -112,6 +112,11 @@ uint64_t arch_guest_tsc(const struct vcpu *v)
     return v->vcpu_id;
 }
 
+void arch_set_guest_tsc(struct domain *d, uint64_t tsc)
+{
+    d->arch.tsc_offset = tsc;
+}
+
 void vlapic_restart(struct vcpu *v)
 {
     (void)v;

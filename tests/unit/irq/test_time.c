@@ -330,6 +330,42 @@ static void test_emulated_tsc(void **state)
     assert_false(d->arch.vtsc);
 }
 
+/* A hardware-virtualised guest's TSC begins with it, and goes on where it was. */
+static void test_own_tsc(void **state)
+{
+    struct vcpu *v = d->vcpu[0];
+    uint64_t saved;
+
+    (void)state;
+    d->is_hvm = true;
+    fake_now = SECONDS(100);
+    assert_int_equal(arch_set_tsc_mode(d, TSC_MODE_DEFAULT, 0, 0, 0), 0);
+    assert_false(d->arch.vtsc);
+    assert_in_range(arch_guest_tsc(v), 0, 1000);
+    arch_update_vcpu_time(v);
+    assert_int_equal(guest_time(&info[0].time, 1000 + 2 * 7777 + d->arch.tsc_offset), 500 + 7777);
+    assert_int_equal(info[0].time.flags, XEN_PVCLOCK_TSC_STABLE_BIT);
+    saved = 3000000000000001; /* where it was for two weeks */
+    arch_set_guest_tsc(d, saved);
+    assert_in_range(arch_guest_tsc(v) - saved, 0, 1000);
+    arch_update_vcpu_time(v);
+    assert_int_equal(guest_time(&info[0].time, 1000 + 2 * 7777 + d->arch.tsc_offset), 500 + 7777);
+    /* On a host that ticks otherwise it is emulated from there on, and never goes back. */
+    assert_int_equal(arch_set_tsc_mode(d, TSC_MODE_DEFAULT, SECONDS(1), 2793437, 0), 0);
+    assert_true(d->arch.vtsc);
+    arch_set_guest_tsc(d, saved);
+    assert_in_range(arch_guest_tsc(v) - saved, 0, 10);
+    arch_update_vcpu_time(v);
+    assert_in_range(guest_time(&info[0].time, arch_guest_tsc(v)), fake_now - 1000000,
+                    fake_now + 1000000);
+    arch_set_guest_tsc(d, UINT64_MAX);
+    /* The real one of a PV guest cannot be shifted. */
+    d->is_hvm = false;
+    assert_int_equal(arch_set_tsc_mode(d, TSC_MODE_NEVER, SECONDS(5), 0, 0), 0);
+    assert_false(d->arch.own_tsc);
+    assert_int_equal(d->arch.tsc_offset, 0);
+}
+
 static void test_wallclock(void **state)
 {
     uint64_t sec;
@@ -365,6 +401,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_vcpu_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secondary_area, setup, teardown),
         cmocka_unit_test_setup_teardown(test_emulated_tsc, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_own_tsc, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wallclock, setup, teardown),
     };
 

@@ -93,9 +93,11 @@ struct arch_domain {
     struct e820_map *e820;
     /* time */
     uint32_t tsc_mode;
-    bool vtsc;
+    bool vtsc;    /* its TSC is emulated */
+    bool own_tsc; /* its TSC is not the host's: emulated, or with an offset */
     uint32_t tsc_khz, tsc_incarnation;
-    uint64_t vtsc_offset;
+    uint64_t vtsc_offset; /* system time when its TSC was 0 */
+    uint64_t tsc_offset;  /* not emulated: how far its TSC is ahead of the host's */
 };
 
 #define is_32bit(d) ((d)->arch.is_32bit)

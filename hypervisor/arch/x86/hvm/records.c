@@ -208,6 +208,8 @@ static void load_control(struct vcpu *v, const struct hvm_hw_cpu *c)
     hvm_vendor->set_dr(v, 6, c->dr6);
     hvm_vendor->set_dr(v, 7, c->dr7);
     h->tsc_aux = c->msr_tsc_aux;
+    if (!v->vcpu_id) /* the domain has one */
+        arch_set_guest_tsc(v->domain, c->tsc);
 }
 
 static int load_cpu(struct vcpu *v, const void *record, uint32_t length)

@@ -4,8 +4,9 @@
  * where they may not read the real one.
  *
  * A domain with an emulated TSC (d->arch.vtsc) sees one of tsc_khz that was 0 at system time
- * vtsc_offset; the others see the host's.  v->arch.time is a copy of what v was told last: while
- * nothing changes nothing is written.
+ * vtsc_offset.  Of the others hardware-virtualised ones see the host's with an offset, so that
+ * theirs begins with them and goes on where it was when they are restored; PV ones see the host's.
+ * v->arch.time is a copy of what v was told last: while nothing changes nothing is written.
  */
 #include "private.h"
 #include "arch/api/arch_time.h"
@@ -16,16 +17,40 @@
 #include <xen/domctl.h>
 #include <asm/msr.h>
 
-/* ---- the emulated TSC ---- */
+/* ---- the TSC ---- */
+
+/* kHz are ticks a million ns */
+static uint64_t ns_to_ticks(uint64_t ns, uint32_t khz)
+{
+    return mul_frac(ns, ((uint64_t)khz << 32) / 1000000);
+}
+
+static uint64_t ticks_to_ns(uint64_t ticks, uint32_t khz)
+{
+    return ticks / khz * 1000000 + ticks % khz * 1000000 / khz;
+}
 
 uint64_t arch_guest_tsc(const struct vcpu *v)
 {
     const struct arch_domain *a = &v->domain->arch;
 
     if (!a->vtsc)
-        return rdtsc_ordered();
-    /* kHz are ticks a million ns */
-    return mul_frac(NOW() - (s_time_t)a->vtsc_offset, ((uint64_t)a->tsc_khz << 32) / 1000000);
+        return rdtsc_ordered() + a->tsc_offset;
+    return ns_to_ticks(NOW() - (s_time_t)a->vtsc_offset, a->tsc_khz);
+}
+
+void arch_set_guest_tsc(struct domain *d, uint64_t tsc)
+{
+    struct arch_domain *a = &d->arch;
+    uint64_t ns = ticks_to_ns(tsc, a->tsc_khz), now;
+
+    /* What is rounded away in both directions may not take it back. */
+    now = ns_to_ticks(ns, a->tsc_khz);
+    if (now < tsc)
+        ns += ticks_to_ns(tsc - now, a->tsc_khz) + 1;
+    a->vtsc_offset = NOW() - ns;
+    a->tsc_offset = a->vtsc || !d->is_hvm ? 0 : tsc - rdtsc_ordered();
+    a->own_tsc = a->vtsc || a->tsc_offset;
 }
 
 int arch_set_tsc_mode(struct domain *d, uint32_t mode, uint64_t elapsed_nsec, uint32_t gtsc_khz,
@@ -53,7 +78,8 @@ int arch_set_tsc_mode(struct domain *d, uint32_t mode, uint64_t elapsed_nsec, ui
     a->tsc_mode = mode;
     a->tsc_khz = a->vtsc ? khz : cpu_khz;
     a->tsc_incarnation = incarnation;
-    a->vtsc_offset = NOW() - elapsed_nsec;
+    arch_set_guest_tsc(d, ns_to_ticks(elapsed_nsec, a->tsc_khz));
+    a->vtsc_offset = NOW() - elapsed_nsec; /* to the ns */
     return 0;
 }
 
@@ -76,25 +102,41 @@ static int time_domain_create(struct domain *d, const struct xen_domctl_createdo
 
 /* ---- vcpu_time_info ---- */
 
-static void time_info_of(const struct vcpu *v, struct vcpu_time_info *t)
+static void by_host_tsc(const struct time_base *b, struct vcpu_time_info *t)
 {
-    const struct arch_domain *a = &v->domain->arch;
-    const struct time_base *b = &per_cpu(time_base, v->processor);
-
-    if (a->vtsc) {
-        struct time_scale s = scale_for_hz(a->tsc_khz * 1000ULL);
-
-        t->system_time = a->vtsc_offset; /* at TSC 0 */
-        t->tsc_to_system_mul = s.mul;
-        t->tsc_shift = s.shift;
-        t->flags = XEN_PVCLOCK_TSC_STABLE_BIT;
-        return;
-    }
     t->tsc_timestamp = b->tsc;
     t->system_time = b->ns;
     t->tsc_to_system_mul = b->scale.mul;
     t->tsc_shift = b->scale.shift;
     t->flags = tsc_trusted() ? XEN_PVCLOCK_TSC_STABLE_BIT : 0;
+}
+
+static noinline void by_own_tsc(const struct arch_domain *a, const struct time_base *b,
+                                struct vcpu_time_info *t)
+{
+    struct time_scale s;
+
+    if (!a->vtsc) {
+        by_host_tsc(b, t);
+        t->tsc_timestamp += a->tsc_offset;
+        return;
+    }
+    s = scale_for_hz(a->tsc_khz * 1000ULL);
+    t->system_time = a->vtsc_offset; /* at TSC 0 */
+    t->tsc_to_system_mul = s.mul;
+    t->tsc_shift = s.shift;
+    t->flags = XEN_PVCLOCK_TSC_STABLE_BIT;
+}
+
+static void time_info_of(const struct vcpu *v, struct vcpu_time_info *t)
+{
+    const struct arch_domain *a = &v->domain->arch;
+    const struct time_base *b = &per_cpu(time_base, v->processor);
+
+    if (a->own_tsc)
+        by_own_tsc(a, b, t);
+    else
+        by_host_tsc(b, t);
 }
 
 /* The version is odd while the rest changes (xen.h). */

@@ -31,5 +31,8 @@ int arch_set_tsc_mode(struct domain *d, uint32_t mode, uint64_t elapsed_nsec, ui
                       uint32_t incarnation);
 void arch_get_tsc_mode(const struct domain *d, uint32_t *mode, uint64_t *elapsed_nsec,
                        uint32_t *gtsc_khz, uint32_t *incarnation);
-/* What RDTSC gives v: the emulated one if d->arch.vtsc (CR4.TSD is set while v runs then). */
+/* d's TSC goes on from that value: a d that does not run.  PV domains' does so where it is
+ * emulated. */
+void arch_set_guest_tsc(struct domain *d, uint64_t tsc);
+/* What RDTSC gives v: the emulated one if d->arch.vtsc (it traps while v runs then). */
 uint64_t arch_guest_tsc(const struct vcpu *v);

@@ -259,6 +259,7 @@ static void load(struct vcpu *v)
         s->vmcb->intercepts[0] &= ~ICPT_RDTSC;
         s->vmcb->intercepts[1] &= ~ICPT_RDTSCP;
     }
+    s->vmcb->tsc_offset = v->domain->arch.tsc_offset;
     write_idtr(&idt); /* before TR is the guest's */
     vmload(s->maddr);
     s->fetched = true;
