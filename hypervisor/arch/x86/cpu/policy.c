@@ -332,6 +332,11 @@ static uint32_t cut_features(uint32_t *word, uint32_t most, uint32_t loose)
 #define F7C_LOOSE   (1u << 4)                       /* OSPKE */
 #define FEXTC_LOOSE (1u << 1 | 1u << 2)             /* CMP_LEGACY, SVM */
 
+static bool names_features(uint32_t leaf)
+{
+    return leaf == 1 || leaf == 7 || leaf == 0x80000001 || leaf == 0x80000008 || leaf == 0x80000021;
+}
+
 /*
  * One leaf that the tools ask for: bits beyond its kind's most are refused where they name
  * features, and taken as they are elsewhere (vendor, model, topology).
@@ -345,9 +350,9 @@ static long merge_leaf(struct cpu_policy *p, const struct cpu_policy *most,
     uint32_t missing = 0;
 
     if ((want->leaf & ~0xffu) == 0x40000000)
-        return 0; /* the hypervisor's own */
-    if (!max || !l)
-        return want->a | want->b | want->c | want->d ? -EINVAL : 0;
+        return 0;   /* the hypervisor's own */
+    if (!max || !l) /* state components go with features */
+        return (want->a | want->b | want->c | want->d) && names_features(want->leaf) ? -EINVAL : 0;
     switch (want->leaf) {
     case 1:
         missing = cut_features(&ok.c, max->c, F1C_LOOSE) | cut_features(&ok.d, max->d, F1D_LOOSE);
