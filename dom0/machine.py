@@ -42,6 +42,7 @@ DEFAULT_CPU = "qemu64,+svm,+npt"
 
 HYPERVISOR_LINE = re.compile(r"\((?:XEN|HOSPES|Hospes|hospes)\) ?[^\n]*\n")
 HALF_LINE = re.compile(r"\((?:XEN|HOSPES|Hospes|hospes)\)[^\n]*\Z|\((?:[A-Za-z]{0,6})\Z")
+PROMPT = r"dom0:[^ \n]*# "
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc")
 FATAL = re.compile(
     r"(?:\(XEN\)|\(H[A-Za-z]+\)) ?(?:\[[^\]]*\] ?)?(?:Panic on CPU|FATAL TRAP|FATAL PAGE FAULT|"
@@ -266,22 +267,35 @@ class Machine:
         """Wait for dom0's init to be done; take its shell over."""
         try:
             if first:
-                self.wait_for(r"dom0: \[[0-9.]+\] kernel ", timeout, "dom0's first program",
-                              silence=True)
-            self.wait_for(r"dom0: \[[0-9.]+\] ready", timeout, "dom0's init to be done",
-                          silence=True)
+                self.wait_for_init("kernel ", timeout, "dom0's first program")
+            self.wait_for_init("ready", timeout, "dom0's init to be done")
         except TimedOut as trouble:
             trouble.args = (f"{trouble}\n--- asked by debug keys, the hypervisor says ---\n"
                             f"{self.interrogate() or 'nothing'}",)
             raise
         return Dom0(self)
 
+    def wait_for_init(self, word, timeout=180, what=None):
+        """Wait for a line of dom0's init, or for one that comes later.
+
+        Programs and the kernel write to the same console, 16 characters at a time, so a line of
+        the kernel's (a driver's, of a device that comes up just then) may lie in the middle of the
+        one that is awaited.  The prompt, at the latest, comes whole, or is asked for again."""
+        line = re.compile(rf"dom0: \[[0-9.]+\] (?:{word}|ready)|{PROMPT}")
+        try:
+            found = self.wait_for(line, timeout / 3, what, silence=True)
+        except TimedOut:
+            self.qemu.send("\n")
+            found = self.wait_for(line, timeout, what, silence=True)
+        if word not in found.group(0):
+            self._at = found.start()
+
     def interrogate(self, keys="qreiatd"):
         """What the hypervisor says to these debug keys: why a machine might have stopped."""
         before = len(self.raw)
         self.qemu.send("\x01" * 3)
         for key in keys:
-            self.settle(1)
+            self.settle(0.5)
             self.qemu.send(key)
         self.settle(3)
         return self.raw[before:]
@@ -387,12 +401,20 @@ class Shell:
 class Dom0(Shell):
     def __init__(self, machine):
         super().__init__(machine)
-        machine.wait_for("dom0:[^ ]*# ", 120, "dom0's prompt")
+        for last in (False, False, False, True):
+            try:
+                machine.wait_for(PROMPT, 30, "dom0's prompt")
+                break
+            except TimedOut:
+                if last:
+                    raise
+                machine.qemu.send("\n")  # a line of the kernel's was in it
+        # The kernel first: a line of its own in the middle of an echo, and the echo never comes.
         # Without line editing the terminal echoes, and nothing else does.
-        machine.qemu.send("exec bash --noprofile --norc --noediting\n")
+        machine.qemu.send("/bin/busybox dmesg -n 1; exec bash --noprofile --norc --noediting\n")
         self.take_over()
         self.sh("export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        self.sh("dmesg -n 1; set +m; cd /root")
+        self.sh("set +m; cd /root")
 
     def console(self, name, timeout=120):
         return GuestConsole(self, name, timeout)

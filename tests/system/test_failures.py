@@ -42,7 +42,7 @@ def test_fault_names_lines(built):
     """A fault of the hypervisor's own shows where it was and who called, by function, file and
     line, as the debug information has it."""
     with Machine(append="noreboot", log=os.path.join(LOGS, "failure.fault.log")) as qemu:
-        qemu.wait_for(r"dom0: \[[0-9.]+\] kernel ", 180)
+        qemu.wait_for_init("kernel ")
         qemu.qemu.send("\x01\x01\x01C")
         with pytest.raises(Died, match="Panic on CPU [0-9]+: [^\n]*vector 6,"):
             qemu.wait_for("dom0: lives", 60)

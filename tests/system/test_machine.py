@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""What reads the consoles, with a program in the place of QEMU that says what is awkward."""
+import os
+import time
+
+import pytest
+
+import machine
+from machine import Machine, TimedOut
+
+# A dom0 whose kernel speaks in the middle of what its init says, and of the first prompt.
+FAKE = r"""#!/usr/bin/python3
+import os, re, sys, tty
+tty.setraw(0)
+def say(text):
+    os.write(1, text.replace("\n", "\r\n").encode())
+say("(XEN) Hospes is up; dom0 starts\n")
+say("dom0: [6[    6.831243] ata1: PATA max.80] kern\nel 6.1 is up, 2 CPUs\n")
+say("[    9.541202] e1000: ethdom0: [90 NIC Li.50] reank isdy Up\n")
+if "mute" not in sys.argv:
+    say("dom0[    9.542202] IPv6: eth0: link becomes ready\n:~# ")
+line = ""
+while True:
+    char = os.read(0, 1).decode()
+    line += char
+    if "mute" in sys.argv:
+        if line.endswith("\x01\x01\x01q"):
+            say("(XEN) d0v0 sleeps\n")
+        continue
+    if char != "\n":
+        say(char)
+        continue
+    word = re.search(r"echo (s\d+e)", line)
+    mark = re.search(r'"\$\?"@(c\d+)', line)
+    say("\n" + (f"{word[1]}42\n" if word else f"@0@{mark[1]}\n" if mark else "dom0:~# "))
+    line = ""
+"""
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    path = os.path.join(tmp_path, "qemu")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(FAKE)
+    os.chmod(path, 0o755)
+    monkeypatch.setattr(machine, "QEMU", path)
+
+
+def test_lines_within_lines(fake):
+    """Both lines of init that are waited for are broken, and so is the prompt."""
+    with Machine(boot=()) as qemu:
+        dom0 = qemu.boot_dom0(timeout=6)
+        assert dom0.run("true").code == 0
+
+
+def test_what_a_boot_that_stops_says(fake):
+    begun = time.monotonic()
+    with Machine(boot=("mute",)) as qemu, pytest.raises(TimedOut) as trouble:
+        qemu.boot_dom0(timeout=3)
+    assert time.monotonic() - begun < 40
+    assert "dom0's first program" in str(trouble.value) and "s of CPU time" in str(trouble.value)
+    assert "the hypervisor says ---\n(XEN) d0v0 sleeps" in str(trouble.value)
