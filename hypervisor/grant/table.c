@@ -25,6 +25,7 @@
  * Page types, page tables and p2m come before LOCK_GRANT: no lock of ours is held around them.
  */
 #include "grant/private.h"
+#include "arch/api/arch_mm.h"
 #include "boot/cmdline.h"
 #include "domain/unit.h"
 #include "hypercall/compat.h"
@@ -189,6 +190,12 @@ static int16_t may_ask(const struct call *c)
     return GNTST_okay;
 }
 
+/* What the caller is told of where a page is: nothing, if the host's frames mean nothing to it. */
+static uint64_t told_frame(const struct call *c, const void *page)
+{
+    return c->v->domain->is_hvm ? M2P_INVALID : mfn_x(virt_to_mfn(page));
+}
+
 long gnttabop_setup_table(struct call *c, struct gnttab_setup_table *arg)
 {
     struct grant_table *t;
@@ -206,7 +213,7 @@ long gnttabop_setup_table(struct call *c, struct gnttab_setup_table *arg)
     if (rc)
         arg->status = GNTST_general_error;
     for (unsigned i = 0; arg->status == GNTST_okay && i < arg->nr_frames; i++) {
-        xen_pfn_t frame = mfn_x(virt_to_mfn(t->shared[i]));
+        xen_pfn_t frame = told_frame(c, t->shared[i]);
 
         if (copy_elem_to_guest(arg->frame_list, i, &frame))
             arg->status = GNTST_bad_virt_addr;
@@ -237,7 +244,7 @@ long gnttabop_get_status_frames(struct call *c, struct gnttab_get_status_frames 
 
         spin_lock(&t->lock);
         if (i < t->nr_status && t->version == 2)
-            frame = mfn_x(virt_to_mfn(t->status[i]));
+            frame = told_frame(c, t->status[i]);
         spin_unlock(&t->lock);
         if (!frame) {
             arg->status = GNTST_general_error;

@@ -436,6 +436,11 @@ static void test_table(void **state)
     assert_int_equal(list[0], frame_of(v1));
     assert_int_not_equal(list[2], 0);
     assert_int_equal(list[3], 0);
+    d1->is_hvm = true; /* whom the host's frames are no business of */
+    assert_int_equal(gnttabop_setup_table(&c, &s), 0);
+    assert_int_equal(s.status, GNTST_okay);
+    assert_true(list[0] == M2P_INVALID && list[2] == M2P_INVALID);
+    d1->is_hvm = false;
     s.nr_frames = 5;
     assert_int_equal(gnttabop_setup_table(&c, &s), 0);
     assert_int_equal(s.status, GNTST_general_error);

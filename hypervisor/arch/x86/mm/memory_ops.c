@@ -111,7 +111,7 @@ long memory_machine_memory_map(struct call *c, struct xen_memory_map *arg)
     return ret;
 }
 
-/* --- the machine-to-physical table --- */
+/* --- the machine-to-physical table: PV guests' --- */
 
 /* First frame of the i-th 2 MB of the table; false: there is no RAM that it would describe. */
 static bool m2p_extent_frame(uint64_t i, mfn_t *mfn)
@@ -139,7 +139,8 @@ long memory_machphys_compat_mfn_list(struct call *c, struct xen_machphys_mfn_lis
 {
     uint64_t i;
 
-    (void)c;
+    if (c->v->domain->is_hvm)
+        return -ENOSYS;
     for (i = 0; i < arg->max_extents && i < M2P32_ENTRIES && mm_m2p32_entries[i]; i++) {
         xen_pfn_t frame = mfn_x(pte_mfn(mm_m2p32_entries[i] & ~PTE_PAT_LARGE));
 
@@ -154,6 +155,8 @@ long memory_machphys_mfn_list(struct call *c, struct xen_machphys_mfn_list *arg)
 {
     uint64_t i;
 
+    if (c->v->domain->is_hvm)
+        return -ENOSYS;
     if (is_32bit(c->v->domain))
         return memory_machphys_compat_mfn_list(c, arg);
     for (i = 0; i < arg->max_extents && i * M2P_EXTENT < max_page; i++) {
@@ -171,6 +174,8 @@ long memory_machphys_mfn_list(struct call *c, struct xen_machphys_mfn_list *arg)
  * out anew.  Reading where there is no table faults, which guests are ready for. */
 long memory_machphys_mapping(struct call *c, struct xen_machphys_mapping *arg)
 {
+    if (c->v->domain->is_hvm)
+        return -ENOSYS;
     if (is_32bit(c->v->domain)) {
         arg->v_start = M2P32_RO_VIRT;
         arg->v_end = M2P32_RO_VIRT + M2P32_ENTRIES * PAGE_SIZE_2M;
