@@ -211,7 +211,7 @@ int evtchn_reserve(struct domain *d, struct evtchn **chn)
     uint32_t port;
     int rc = -EINVAL;
 
-    if (!t)
+    if (!t || !READ_ONCE(d->vcpu[0])) /* the tools may be too early: nobody could be notified */
         return rc;
     spin_lock(&t->lock);
     if (!t->closed)

@@ -198,8 +198,12 @@ static void test_limits(void **state)
 {
     struct call c = call_for(d1, d1);
     struct evtchn_alloc_unbound a = {.dom = 1, .remote_dom = 0};
+    struct vcpu *first = d1->vcpu[0];
 
     (void)state;
+    d1->vcpu[0] = NULL; /* not made yet */
+    assert_int_equal(evtchnop_alloc_unbound(&c, &a), -EINVAL);
+    d1->vcpu[0] = first;
     for (unsigned i = 1; i <= 1023; i++)
         assert_int_equal(unbound(d1, 0), i);
     assert_int_equal(evtchnop_alloc_unbound(&c, &a), -ENOSPC);
