@@ -138,7 +138,7 @@ soak: $(O)/hospes
 	$(Q)CYCLES=$(CYCLES) /usr/bin/python3 -m pytest -s --no-header tests/system/test_soak.py
 
 FUZZ_TIME ?= 60
-FUZZERS := build/fuzz/mm build/fuzz/emulate build/fuzz/emulate-native build/fuzz/domains
+FUZZERS := build/fuzz/mm build/fuzz/emulate build/fuzz/emulate-native build/fuzz/domains build/fuzz/hvm
 -include tests/fuzz/rules.mk
 fuzz: $(FUZZERS)
 	$(Q)tests/fuzz/run $(FUZZ_TIME) $(FUZZERS)

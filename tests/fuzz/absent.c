@@ -72,7 +72,8 @@ uint32_t arch_node_distance(unsigned a, unsigned b)
     return a == b ? 10 : 20;
 }
 
-bool arch_has_hvm(void)
+/* hvm.c's is of the real one. */
+__attribute__((weak)) bool arch_has_hvm(void)
 {
     return false;
 }
@@ -119,18 +120,20 @@ void keyhandler_run(unsigned char key)
 static int descriptors_domain_create(struct domain *d, const struct xen_domctl_createdomain *cfg)
 {
     (void)cfg;
-    return pv_perdomain_create(d);
+    return d->is_hvm ? 0 : pv_perdomain_create(d);
 }
 
 static int descriptors_vcpu_create(struct vcpu *v)
 {
-    return pv_perdomain_vcpu(v);
+    return v->domain->is_hvm ? 0 : pv_perdomain_vcpu(v);
 }
 
 static int descriptors_relinquish(struct domain *d)
 {
     struct vcpu *v;
 
+    if (d->is_hvm)
+        return 0;
     for_each_vcpu (d, v) {
         pv_drop_gdt(v);
         pv_drop_ldt(v);

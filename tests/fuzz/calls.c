@@ -77,6 +77,9 @@ static const struct shape shapes[] = {
 static const struct shape tool_shapes[] = {
 #include "tool_shapes.def"
 };
+static const struct shape hvm_shapes[] = {
+#include "hvm_shapes.def"
+};
 
 static uint64_t value(struct source *s, enum kind kind);
 
@@ -194,6 +197,8 @@ static uint64_t plain_value(struct source *s, enum kind kind)
     case K_OUT:
         p = room(s, 128);
         return p ? (uintptr_t)p : odd_value(s);
+    case K_MAP:
+        return GNTMAP_host_map | (one_in(s, 4) ? s->choose(s, 32) : 0);
     default:
         return s->value(s, kind);
     }
@@ -281,15 +286,39 @@ static void make_by(struct source *s, struct made_call *call, const struct shape
     }
 }
 
+/* Answered with -ENOSYS elsewhere: a waste of time. */
+static bool is_pv_only(unsigned nr)
+{
+    switch (nr) {
+    case __HYPERVISOR_memory_op:
+    case __HYPERVISOR_set_timer_op:
+    case __HYPERVISOR_xen_version:
+    case __HYPERVISOR_console_io:
+    case __HYPERVISOR_grant_table_op:
+    case __HYPERVISOR_vcpu_op:
+    case __HYPERVISOR_sched_op:
+    case __HYPERVISOR_event_channel_op:
+    case __HYPERVISOR_hvm_op:
+    case __HYPERVISOR_xenpmu_op:
+        return false;
+    default:
+        return true;
+    }
+}
+
 static const struct shape *choose_shape(struct source *s, bool privileged)
 {
     const struct shape *shape;
 
     if (privileged)
         return &tool_shapes[s->choose(s, ARRAY_SIZE(tool_shapes))];
+    if (s->hvm && s->choose(s, 2))
+        return &hvm_shapes[s->choose(s, ARRAY_SIZE(hvm_shapes))];
     do
         shape = &shapes[s->choose(s, ARRAY_SIZE(shapes))];
     while ((shape->flags & RUINS) && !s->may_ruin);
+    if (s->hvm && is_pv_only(shape->nr))
+        return &hvm_shapes[s->choose(s, ARRAY_SIZE(hvm_shapes))];
     return shape;
 }
 

@@ -38,6 +38,10 @@ enum kind {
     K_DESC, /* a descriptor */
     K_TIME,
     K_MADDR, /* of something in a page of the guest's */
+    K_SELF,  /* a domain: mostly the caller */
+    K_PAGE,  /* where a frame could be mapped: a guest physical address */
+    K_PARAM, /* of a hardware-virtualised domain */
+    K_CALLBACK,
     /* Those below are made by calls.c. */
     K_COUNT, /* of the lists: mostly what they have */
     K_ORDER,
@@ -47,6 +51,7 @@ enum kind {
     K_GFNS,
     K_PORTS,
     K_OUT, /* where something may be written */
+    K_MAP, /* flags of a grant's mapping: mostly such as are allowed */
 };
 
 #define LIST_MAX   6    /* elements of a list */
@@ -54,6 +59,7 @@ enum kind {
 
 struct source {
     bool narrow;    /* the caller is a 32-bit guest of a 64-bit program */
+    bool hvm;       /* ... has a physical address space of its own (hvm_shapes.def) */
     bool may_ruin;  /* also what is likely to end the caller */
     uint8_t *arena; /* arguments are built here: addresses are the caller's */
     size_t arena_used;

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Guests that make hypercalls at random on four vcpus (tests/guests/random), 64-bit and 32-bit ones
-at once on a machine of four CPUs. They may ruin themselves; dom0 must do real work after each, and
-nothing be lost in the end. FUZZ_TIME: seconds altogether (`make fuzz-guest`); SEED: the first seed.
+"""Guests of four vcpus that do what comes to mind, on a machine of four CPUs: PV ones make hypercalls
+(tests/guests/random), a 64-bit and a 32-bit one at once; PVH ones do all that ring 0 can
+(tests/guests/hvm/random). They may ruin themselves; dom0 must do real work after each, and nothing be lost in the
+end. FUZZ_TIME: seconds for each of the two (`make fuzz-guest`); SEED: the first seed; CPU: QEMU's model;
+FEP=0: instructions are not emulated on a guest's request (hvm_fep).
 """
 import os
 import re
@@ -11,13 +13,15 @@ import time
 import pytest
 
 from conftest import LOGS, Stable
-from machine import Trouble, build
+from machine import DEFAULT_CPU, Trouble, build
 from test_soak import in_use
 
 FUZZ_TIME = int(os.environ.get("FUZZ_TIME", "15"))
 SLABS = 8  # pages that the hypervisor may keep for the next time: one a size (mem/xalloc.c)
 ROUND = 6  # seconds of a guest's life
 IMAGES = ["random", "random32"]
+HVM = "random-hvm"
+FEP = os.environ.get("FEP", "1") == "1"
 # Whatever a guest says that it has come to, its end it is.
 ENDS = " ".join(f"'on_{end}=\"destroy\"'" for end in
                 ("poweroff", "reboot", "watchdog", "crash", "soft_reset"))
@@ -28,14 +32,29 @@ CONSOLE = "/var/log/xen/console/guest-{}.log"
 def host(built):
     subprocess.run(["make", "-s", "-C", os.path.join(build.TOP, "tests/guests")], check=True)
     image = build.Image()
-    for name in IMAGES:
+    for name in IMAGES + [HVM]:
         image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
     extra = os.path.join(LOGS, "random.img")
     with open(extra, "wb") as file:
         image.write(file)
-    host = Stable("random", cpus=4, append="dom0_max_vcpus=1", extra=[built, extra])
+    host = Stable("random", cpus=4, cpu=os.environ.get("CPU", DEFAULT_CPU), extra=[built, extra],
+                  append="dom0_max_vcpus=1" + " hvm_fep" * FEP)
     yield host
     host.close()
+
+
+def wait(dom0, name, seconds):
+    try:
+        dom0.gone(name, seconds)
+    except Trouble:
+        dom0.machine.check_alive()
+        dom0.sh(f"xl destroy {name}; sleep 1", 120)
+
+
+def said(dom0, name, what):
+    """The highest of the numbers that a guest gave; what it has overwritten itself is no number."""
+    text = dom0.sh(f"cat {CONSOLE.format(name)}", 60)
+    return max([0] + [int(n) for n in re.findall(rf"\b(\d{{1,6}}) {what}", text)])
 
 
 def live(dom0, seed, seconds):
@@ -44,30 +63,35 @@ def live(dom0, seed, seconds):
         dom0.sh(f"rm -f {CONSOLE.format(name)}; xl create -q /etc/xen/tiny.cfg 'name=\"{name}\"' "
                 f"'kernel=\"/boot/{name}\"' 'extra=\"random seed={seed} seconds={seconds}\"' "
                 f"vcpus=4 memory=32 maxmem=40 {ENDS}", 120)
-    calls = []
-    for name, wait in zip(IMAGES, (seconds + 5, 2)):
-        try:
-            dom0.gone(name, wait)
-        except Trouble:
-            dom0.machine.check_alive()
-            dom0.sh(f"xl destroy {name}; sleep 1", 120)
-        said = dom0.sh(f"cat {CONSOLE.format(name)}", 60)
-        calls.append(max([0] + [int(n) for n in re.findall(r"RANDOM (\d{1,8}) calls", said)]))
-    return calls
+    for name, patience in zip(IMAGES, (seconds + 5, 2)):
+        wait(dom0, name, patience)
+    return [said(dom0, name, "calls") for name in IMAGES]
+
+
+def live_hvm(dom0, seed, seconds):
+    """Every other one has frames that get their memory on demand. Calls, and snippets of code."""
+    memory = "memory=48 maxmem=64" if seed & 1 else "memory=64"
+    dom0.sh(f"rm -f {CONSOLE.format(HVM)}; xl create -q /etc/xen/tiny.cfg 'name=\"{HVM}\"' 'type=\"pvh\"' "
+            f"'kernel=\"/boot/{HVM}\"' 'extra=\"random seed={seed} seconds={seconds} {'fep' * FEP}\"' "
+            f"vcpus=4 {memory} {ENDS}", 120)
+    dom0.run(f"sleep 1; xl trigger {HVM} nmi 1; xl pause {HVM} && xl unpause {HVM}; xl debug-keys q", 60)
+    wait(dom0, HVM, seconds + 15)
+    return [said(dom0, HVM, "calls"), said(dom0, HVM, "snippets")]
 
 
 @pytest.mark.hospes_only
-def test_random_calls(host):
+@pytest.mark.parametrize("live", [live, live_hvm], ids=["pv", "pvh"])
+def test_random(host, live):
     dom0 = host.get()
     live(dom0, 0, 2)
     before = in_use(dom0)
     seed = int(os.environ.get("SEED", time.time()))
-    end, total = time.monotonic() + FUZZ_TIME, 0
+    end, total = time.monotonic() + FUZZ_TIME, [0, 0]
     while time.monotonic() < end:
-        calls = live(dom0, seed, ROUND)
+        counts = live(dom0, seed, ROUND)
         assert dom0.sh("xl list | wc -l; seq 100000 | md5sum", 60).split()[0] == "2"
-        total += sum(calls)
-        print(f"seed {seed}: {calls} calls, {total} altogether", flush=True)
+        total = [a + b for a, b in zip(total, counts)]
+        print(f"seed {seed}: {counts}, {total} altogether", flush=True)
         seed += 1
     after = in_use(dom0)
     assert after[:-1] == before[:-1]
