@@ -89,17 +89,7 @@ class Machine:
     def __init__(self, hypervisor=None, cpus=2, mem="3G", cpu=DEFAULT_CPU, append="",
                  dom0_mem="1G", dom0_append="", kernel=None, initrd=None, extra=(), modules=None,
                  devices=("-nic", "none"), qemu_args=(), boot=None, log=None, icount=False):
-        self.image = hypervisor_image(hypervisor) if hypervisor != "" else None
-        self.text = ""           # the stream without the hypervisor's lines
-        self.raw = ""            # all of it
-        self.hypervisor_log = []
-        self._pending = ""
-        self._at = 0             # how far in `text` what was awaited has been found
-        self._fatal_from = 0
-        self._log = open(log, "w") if log else None
-        self.started = self.heard = time.monotonic()
-        self.kernel = kernel or os.path.join(build.OUT, "vmlinuz")
-        self.initrd = initrd or os.path.join(build.OUT, "dom0.img")
+        self._prepare(hypervisor, kernel, initrd, log)
         command = [QEMU, "-accel", "tcg" if icount else "tcg,thread=multi", "-cpu", cpu,
                    "-smp", str(cpus), "-m", str(mem), "-display", "none", "-no-reboot",
                    "-serial", "stdio", "-monitor", "none"]
@@ -111,13 +101,27 @@ class Machine:
             command += self._direct_boot(append, dom0_mem, dom0_append, extra, modules)
         command += list(devices) + list(qemu_args)
         self.command = command
-        # What QEMU says itself would stand in the middle of an echo that somebody waits for.
-        self._complaints = tempfile.NamedTemporaryFile("r", errors="replace")
         apart = ["-c", 'exec "$@" 2>>"$0"', self._complaints.name]
         self.qemu = pexpect.spawn("/bin/sh", apart + command, encoding="utf-8", echo=False,
                                   codec_errors="replace", timeout=None, maxread=65536,
                                   dimensions=(50, 200))
         self.qemu.delaybeforesend = None
+
+    def _prepare(self, hypervisor, kernel, initrd, log):
+        """What is the same for any emulator."""
+        self.image = hypervisor_image(hypervisor) if hypervisor != "" else None
+        self.text = ""           # the stream without the hypervisor's lines
+        self.raw = ""            # all of it
+        self.hypervisor_log = []
+        self._pending = ""
+        self._at = 0             # how far in `text` what was awaited has been found
+        self._fatal_from = 0
+        self._log = open(log, "w") if log else None
+        # What the emulator itself says would stand in the middle of an echo that somebody waits for.
+        self._complaints = tempfile.NamedTemporaryFile("r", errors="replace")
+        self.started = self.heard = time.monotonic()
+        self.kernel = kernel or os.path.join(build.OUT, "vmlinuz")
+        self.initrd = initrd or os.path.join(build.OUT, "dom0.img")
 
     def _direct_boot(self, append, dom0_mem, dom0_append, extra, modules):
         """By QEMU's own multiboot loader. A comma separates modules there; two mean one."""

@@ -153,6 +153,7 @@ TEST(attack_icebp)
     int vec = CAUGHT(__asm__ volatile(".byte 0xf1"));
     u64 rip = this_cpu()->trap.rip;
 
+    say("  ICEBP is %sknown here\n", vec == VEC_DB ? "" : "not ");
     CHECK(vec == VEC_UD ? *(u8 *)rip == 0xf1 : vec == VEC_DB && *(u8 *)(rip - 1) == 0xf1);
 }
 
@@ -174,6 +175,7 @@ TEST(attack_alignment)
     write_cr0(read_cr0() & ~(1UL << 18));
     first[0] = was[0];
     first[1] = was[1];
+    say("  alignment is %schecked here\n", vec == VEC_AC ? "" : "not ");
     CHECK(vec == VEC_AC || vec == VEC_GATE);
 }
 
