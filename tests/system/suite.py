@@ -94,7 +94,7 @@ def unit():
 def second_try(names):
     """
     A few failures are tried once more, each by itself: machines of an emulator on a busy host do
-    stop now and then (README, docs/limits.md).  What passes only now is counted, and named, so that
+    look stopped now and then (docs/limits.md).  What passes only now is counted, and named, so that
     nobody takes it for well.  Returns how many failed again.
     """
     bad = []
