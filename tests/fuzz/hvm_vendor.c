@@ -217,6 +217,11 @@ uint64_t arch_guest_tsc(const struct vcpu *v)
     return fake_now;
 }
 
+void arch_set_guest_tsc(struct domain *d, uint64_t tsc)
+{
+    (void)d, (void)tsc;
+}
+
 void hvm_get_vector(unsigned reg, void *buf, unsigned bytes)
 {
     memcpy(buf, seen_of(current)->vector[reg], bytes);
