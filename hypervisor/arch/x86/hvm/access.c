@@ -180,6 +180,7 @@ static uint64_t what_of(uint64_t addr, uint32_t access)
 static inline bool still_true(const struct vcpu *v, const struct hvm_walk *m,
                               const struct hvm_paging *p, uint64_t what)
 {
+    BUILD_BUG_ON(sizeof(*p) != 4 * sizeof(uint64_t)); /* all of it is looked at */
     if (m->what != what || m->p.cr3 != p->cr3 || m->p.cr0 != p->cr0 || m->p.cr4 != p->cr4 ||
         m->p.efer != p->efer || m->generation != generation_of(v))
         return false;
