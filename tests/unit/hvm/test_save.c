@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* CPU state as records: what goes out comes in again, and nothing that is hostile does. */
 #include "arch/fake/fake.h"
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/hvm/save.h"
 #include "asm/cpufeature.h"
 #include "asm/fpu.h"
@@ -54,6 +55,16 @@ uint64_t hvm_efer_valid(const struct domain *domain)
 {
     (void)domain;
     return EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
+}
+
+/* It shows XSAVE, and AVX; or not. */
+static xen_cpuid_leaf_t leaf1, leaf_d;
+
+const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf, uint32_t subleaf)
+{
+    (void)p;
+    assert_int_equal(subleaf, 0);
+    return leaf == 1 ? &leaf1 : leaf == 0xd ? &leaf_d : NULL;
 }
 
 /* The one MSR with no place elsewhere: CPUID faulting, which this CPU has. */
@@ -140,6 +151,8 @@ static int setup(void **state)
         (struct cpu_identity){.phys_bits = 40, .virt_bits = 48, .xcr0_max = 7, .xsave_size = 832};
     caller = fake_domain(0, 1)->vcpu[0];
     d = vendor_domain(2);
+    leaf1 = (xen_cpuid_leaf_t){.leaf = 1, .c = 1u << 26};
+    leaf_d = (xen_cpuid_leaf_t){.leaf = 0xd, .a = 7};
     return 0;
 }
 
@@ -366,6 +379,7 @@ static void xsave_areas(void **state)
     struct hvm_hw_cpu_xsave *x = (struct hvm_hw_cpu_xsave *)area;
     const uint64_t *header = (uint64_t *)((uint8_t *)d->vcpu[0]->arch.fpu + XSAVE_HEADER_OFF);
     struct hvm_hw_cpu_xsave_hdr *hdr = &x->save_area.xsave_hdr;
+    uint32_t size;
 
     (void)state;
     x->xcr0 = 7;
@@ -391,8 +405,17 @@ static void xsave_areas(void **state)
     assert_int_equal(one(CPU_XSAVE_CODE, area, sizeof(area)), -EINVAL);
     x->xcr0 = 0;
     assert_int_equal(one(CPU_XSAVE_CODE, area, sizeof(area)), -EINVAL);
+    leaf_d.a = 3;
+    x->xcr0 = 7;
+    assert_int_equal(one(CPU_XSAVE_CODE, area, sizeof(area)), -EINVAL);
     x->xcr0 = 3;
     assert_int_equal(one(CPU_XSAVE_CODE, area, sizeof(area)), 0);
+    /* Levelled for a host that has none: then there is no such record either. */
+    size = get_context(buf, sizeof(buf));
+    leaf1.c = 0;
+    assert_int_equal(one(CPU_XSAVE_CODE, area, sizeof(area)), -EINVAL);
+    assert_in_range(get_context(buf, sizeof(buf)), 1, size - 832);
+    leaf1.c = 1u << 26;
     host_cpu.xcr0_max = 0;
     assert_int_equal(one(CPU_XSAVE_CODE, area, sizeof(area)), -EINVAL);
 }

@@ -9,6 +9,7 @@
  * that it could have brought itself into.
  */
 #include "save.h"
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/time/time.h"
 #include "asm/cpufeature.h"
 #include "asm/fpu.h"
@@ -299,6 +300,20 @@ int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
 
 /* --- what XSAVE saves --- */
 
+#define F1_ECX_XSAVE (1u << 26)
+
+/* What d's XCR0 may hold by its CPU policy; 0: it has no XSAVE, and no such record, so that it can
+ * go where there is none. */
+static uint64_t policy_xcr0(const struct domain *d)
+{
+    const xen_cpuid_leaf_t *l1 = cpu_policy_find(d->arch.cpu_policy, 1, 0);
+    const xen_cpuid_leaf_t *ld = cpu_policy_find(d->arch.cpu_policy, 0xd, 0);
+
+    if (!host_cpu.xcr0_max || !l1 || !(l1->c & F1_ECX_XSAVE) || !ld)
+        return 0;
+    return ld->a | (uint64_t)ld->d << 32;
+}
+
 static void save_xsave(struct vcpu *v, void *record)
 {
     struct hvm_hw_cpu_xsave *x = record;
@@ -312,7 +327,7 @@ static int load_xsave(struct vcpu *v, const void *record, uint32_t length)
 {
     const struct hvm_hw_cpu_xsave *x = record;
 
-    if (!host_cpu.xcr0_max || length < sizeof(*x))
+    if (length < sizeof(*x) || (x->xcr0 & ~policy_xcr0(v->domain)))
         return -EINVAL;
     return fpu_import(v, x->xcr0, &x->save_area,
                       length - offsetof(struct hvm_hw_cpu_xsave, save_area));
@@ -401,8 +416,9 @@ static int load_tsc_adjust(struct vcpu *v, const void *record, uint32_t length)
     return ((const struct hvm_tsc_adjust *)record)->tsc_adjust ? -EOPNOTSUPP : 0;
 }
 
-static uint32_t msrs_length(void)
+static uint32_t msrs_length(const struct domain *d)
 {
+    (void)d;
     return sizeof(struct hvm_msr) + sizeof(struct hvm_one_msr);
 }
 
@@ -433,9 +449,9 @@ static int load_msrs(struct vcpu *v, const void *record, uint32_t length)
 
 /* --- all of them, in the order in which they are saved --- */
 
-static uint32_t xsave_length(void)
+static uint32_t xsave_length(const struct domain *d)
 {
-    if (!host_cpu.xcr0_max)
+    if (!policy_xcr0(d))
         return 0;
     return offsetof(struct hvm_hw_cpu_xsave, save_area) + host_cpu.xsave_size;
 }

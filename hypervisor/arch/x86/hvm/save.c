@@ -20,7 +20,7 @@ static uint32_t context_size(const struct domain *d)
 
     for_each_vcpu (d, v)
         for (unsigned i = 0; i < NR_HVM_RECORDS; i++)
-            size += sizeof(struct hvm_save_descriptor) + hvm_record_length(&hvm_records[i]);
+            size += sizeof(struct hvm_save_descriptor) + hvm_record_length(d, &hvm_records[i]);
     return size;
 }
 
@@ -53,7 +53,7 @@ static int put_all(struct domain *d, struct out *o, void *buf)
 
     for (unsigned i = 0; i < NR_HVM_RECORDS; i++) {
         const struct hvm_record *r = &hvm_records[i];
-        uint32_t length = r->save ? hvm_record_length(r) : 0;
+        uint32_t length = r->save ? hvm_record_length(d, r) : 0;
 
         for_each_vcpu (d, v) {
             if (rc)
@@ -112,7 +112,7 @@ long domctl_gethvmcontext_partial(struct call *c, struct xen_domctl *op)
     domain_pause(c->d);
     for (unsigned i = 0; i < NR_HVM_RECORDS; i++) {
         const struct hvm_record *r = &hvm_records[i];
-        uint32_t length = r->save ? hvm_record_length(r) : 0;
+        uint32_t length = r->save ? hvm_record_length(c->d, r) : 0;
 
         if (r->code != p->type || !length)
             continue;
