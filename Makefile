@@ -77,6 +77,8 @@ $(O)/asm-offsets.h: hypervisor/arch/$(ARCH)/asm-offsets.c $(O)/autoconf.h
 %/compat-layouts.h: tools/gen-compat.py $(wildcard abi/ops/*.def) abi/xen_abi.h
 	@mkdir -p $(@D)
 	$(Q)/usr/bin/python3 $< $@ $(HOSTCC)
+# Not an intermediate file, to be deleted: the next make would make it anew, and all that includes it.
+.SECONDARY: $(O)/compat-layouts.h build/compat-layouts.h
 
 $(O)/%.o: %.c $(O)/autoconf.h | $(O)/asm-offsets.h $(O)/compat-layouts.h
 	@mkdir -p $(@D)
