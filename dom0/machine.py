@@ -48,6 +48,8 @@ FATAL = re.compile(
     r"(?:\(XEN\)|\(H[A-Za-z]+\)) ?(?:\[[^\]]*\] ?)?(?:Panic on CPU|FATAL TRAP|FATAL PAGE FAULT|"
     r"Fatal |Xen BUG|Assertion .* failed|panic|PANIC|Hospes panic|\*\*\* panic)"
     r"|Kernel panic - not syncing")
+# A kernel that says twice that it does not come past the same instruction (docs/limits.md).
+STUCK = re.compile(r"soft lockup - CPU#\d+ stuck.*?RIP: \w+:(\S+)", re.S)
 
 
 class Trouble(Exception):
@@ -198,6 +200,10 @@ class Machine:
             while time.monotonic() < deadline and self._read(0.5):
                 pass
             raise Died(f"the machine died: {found.group(0)}", self)
+        where = STUCK.findall(self.raw, self._fatal_from)
+        if len(where) > 1 and where[-1] == where[-2]:
+            self._fatal_from = len(self.raw)
+            raise Died(f"a kernel stays at the instruction {where[-1]}", self)
 
     def cpu_seconds(self):
         """What QEMU has had of the host's CPUs so far."""

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import machine
-from machine import Machine, TimedOut
+from machine import Died, Machine, TimedOut
 
 # A dom0 whose kernel speaks in the middle of what its init says, and of the first prompt.
 FAKE = r"""#!/usr/bin/python3
@@ -17,7 +17,11 @@ def say(text):
 say("(XEN) Hospes is up; dom0 starts\n")
 say("dom0: [6[    6.831243] ata1: PATA max.80] kern\nel 6.1 is up, 2 CPUs\n")
 say("[    9.541202] e1000: ethdom0: [90 NIC Li.50] reank isdy Up\n")
-if "mute" not in sys.argv:
+if "stuck" in sys.argv:
+    for n in 44, 70:
+        say(f"watchdog: BUG: soft lockup - CPU#0 stuck for {n}s! [swapper/0:1]\n")
+        say("RIP: e030:key_set_index_key+0x95/0x1d0\n")
+elif "mute" not in sys.argv:
     say("dom0[    9.542202] IPv6: eth0: link becomes ready\n:~# ")
 line = ""
 while True:
@@ -60,3 +64,9 @@ def test_what_a_boot_that_stops_says(fake):
     assert time.monotonic() - begun < 40
     assert "dom0's first program" in str(trouble.value) and "s of CPU time" in str(trouble.value)
     assert "the hypervisor says ---\n(XEN) d0v0 sleeps" in str(trouble.value)
+
+
+def test_a_kernel_that_stays_where_it_is(fake):
+    with Machine(boot=("stuck",)) as qemu, pytest.raises(Died) as trouble:
+        qemu.boot_dom0(timeout=60)
+    assert "stays at the instruction key_set_index_key+0x95" in str(trouble.value)
