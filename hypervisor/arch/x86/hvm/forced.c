@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Instructions that a guest asks to have emulated, to test the emulator from inside: what follows
- * UD2 and the letters "xen", where the command line says hvm_fep.  What the emulator lacks the CPU
- * does.  What serves device memory is joined by operations that nothing else needs.  Not for guests
- * that are not trusted: everything here is theirs to reach.
+ * UD2 and the letters "xen", where the command line says hvm_fep.  What serves device memory is
+ * joined by operations that nothing else needs.  Not for guests that are not trusted: everything
+ * here is theirs to reach.
  */
 #include "arch/x86/hvm/hvm.h"
 #include "arch/x86/time/time.h"
@@ -110,6 +110,5 @@ bool hvm_emulate_forced(struct vcpu *v, struct cpu_user_regs *regs)
     ctxt.ops = &ops;
     if (emul_strip_fep(&ctxt) != EMUL_OKAY)
         return false;
-    hvm_emulate_end(v, &ctxt, x86_emulate(&ctxt)); /* or it could not: rip is behind the prefix */
-    return true;
+    return hvm_emulate_end(v, &ctxt, x86_emulate(&ctxt));
 }

@@ -61,26 +61,6 @@ TEST(forced_moves_and_sums)
     CHECK(!memcmp(from, to, 16));
 }
 
-/* What the emulator lacks is the CPU's. */
-TEST(forced_arithmetic)
-{
-    u64 cr0 = read_cr0(), val = 0;
-
-    need_prefix();
-    __asm__ volatile("movq %1, %%xmm2\n" FEP "paddq %%xmm2, %%xmm2\n movq %%xmm2, %0"
-                     : "=r"(val)
-                     : "r"(21UL));
-    CHECK_EQ(val, 42);
-    write_cr0(cr0 | 8);
-    FORCED(VEC_NM, "fnop");
-    FORCED(VEC_NM, "movdqu (%0), %%xmm1", "r"(&word));
-    write_cr0(cr0 | 4);
-    FORCED(VEC_NM, "fld1");
-    FORCED(VEC_UD, "movdqu (%0), %%xmm1", "r"(&word));
-    FORCED(VEC_UD, "movq (%0), %%mm1", "r"(&word));
-    write_cr0(cr0);
-}
-
 TEST(forced_faults)
 {
     need_prefix();
