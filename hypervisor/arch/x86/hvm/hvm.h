@@ -216,10 +216,8 @@ void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, boo
 
 /* --- vector.c: PKRU, where the guest has set CR4.PKE --- */
 uint32_t hvm_get_pkru(void);
-/* An FPU exception waits, which MMX instructions, and moves of MMX registers below, would raise. */
-bool hvm_fpu_exception(void);
-/* The lower 16 or 32 bytes of current's vector registers 0 to 15 (32: AVX is on), and 8 of MMX
- * registers, from EMUL_MMX on. */
+/* The lower 16 or 32 bytes of current's vector registers 0 to 15; 32: AVX is on ---
+ */
 void hvm_get_vector(unsigned reg, void *buf, unsigned bytes);
 void hvm_set_vector(unsigned reg, const void *buf, unsigned bytes); /* 32: clears what is above */
 
