@@ -18,23 +18,6 @@ static int write_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t val)
     return hvm_wrmsr(current, msr, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
 }
 
-static int write_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t val)
-{
-    return !reg && hvm_write_xcr0(current, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
-}
-
-/* RAM, too, which elsewhere is left to the CPU. */
-static int cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *old,
-                   const void *new, unsigned int bytes, bool lock)
-{
-    bool table = seg >= EMUL_SEG_TR && seg < EMUL_SEG_NONE;
-
-    if (hvm_cmpxchg_linear(current, addr, old, new, bytes,
-                           ctxt->cpl == 3 && !table ? PFEC_USER : 0))
-        return EMUL_OKAY;
-    return hvm_mmio_ops.cmpxchg(ctxt, seg, addr, old, new, bytes, lock);
-}
-
 static int read_tsc(struct emul_ctxt *ctxt, uint64_t *val)
 {
     (void)ctxt;
@@ -97,8 +80,6 @@ bool hvm_emulate_forced(struct vcpu *v, struct cpu_user_regs *regs)
     struct emul_ops ops = hvm_mmio_ops;
     struct emul_ctxt ctxt;
 
-    ops.cmpxchg = cmpxchg;
-    ops.write_xcr = write_xcr;
     ops.read_msr = read_msr;
     ops.write_msr = write_msr;
     ops.read_tsc = read_tsc;

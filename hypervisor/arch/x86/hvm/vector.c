@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The vector registers, and PKRU, of the guest that has just exited.  They are in the CPU: nothing
- * between fpu_load() and fpu_save() uses them but the guest, and XCR0 is the guest's.
+ * The vector registers of the guest that has just exited.  They are in the CPU: nothing between
+ * fpu_load() and fpu_save() uses them but the guest, and XCR0 is the guest's.
  */
 #include "arch/x86/hvm/hvm.h"
 
@@ -27,14 +27,6 @@
     case n:                                                                                        \
         __asm__ volatile("vmovdqu (%0), %%ymm" #n ::"r"(buf) : "memory");                          \
         break;
-
-uint32_t hvm_get_pkru(void)
-{
-    uint32_t val, zero;
-
-    __asm__ volatile("rdpkru" : "=a"(val), "=d"(zero) : "c"(0));
-    return val;
-}
 
 void hvm_get_vector(unsigned reg, void *buf, unsigned bytes)
 {
