@@ -191,6 +191,8 @@ TEST(cpu_gdt)
     CHECK_EQ(HC2(update_descriptor, maddr_of(&gdt[3]), desc_base(DESC_DATA, USER_DATA + 0x100)), 0);
     __asm__ volatile("mov %0, %%fs; movq %%fs:0, %1" : "+r"(sel), "=r"(v));
     CHECK_EQ(v, 0x6666);
+    /* Not while FS holds it: a switch of vcpus in between would call the failsafe callback. */
+    __asm__ volatile("mov %0, %%fs" ::"r"(0));
     CHECK_EQ(HC2(update_descriptor, maddr_of(&gdt[3]), DESC_DATA & ~(1UL << 47)), 0);
     CHECK_EQ(CAUGHT(__asm__ volatile("mov %0, %%fs" ::"r"(sel))), VEC_NP);
     CHECK_EQ(CAUGHT(*(volatile u64 *)gdt = 1), VEC_PF);
