@@ -168,15 +168,7 @@ def test_create_paused(dom0, guests):
     assert guests.row("t")[4] != "--p---"
 
 
-def test_shutdown(dom0, guests):
-    guests.linux("g")
-    with dom0.console("g"):
-        pass
-    dom0.sh("xl shutdown -w g", 120)
-    dom0.gone("g")
-
-
-def test_reboot(dom0, guests):
+def test_reboot_and_shutdown(dom0, guests):
     before = guests.linux("g")
     with dom0.console("g") as guest:
         guest.sh("touch /tmp/here")
@@ -184,6 +176,8 @@ def test_reboot(dom0, guests):
     dom0.until(f"id=$(xl domid g) && [ $id -gt {before} ]", 120)
     with dom0.console("g") as guest:
         assert guest.run("[ -e /tmp/here ]").code != 0, "the guest did not really start anew"
+    dom0.sh("xl shutdown -w g", 120)
+    dom0.gone("g")
 
 
 def test_destroy(dom0, guests, linux):
@@ -198,14 +192,6 @@ def test_guest_that_crashes_dies_alone(dom0, guests):
     dom0.gone("bad")
     assert dom0.domid("other") == other
     assert dom0.sh("echo well") == "well"
-
-
-def test_guest_kernel_panic_is_seen(dom0, guests):
-    guests.linux("g", 'on_crash="preserve"')
-    with dom0.console("g") as guest:
-        guest.sh("echo 1 >/proc/sys/kernel/panic_on_oops")
-        guest.machine.send("echo c >/proc/sysrq-trigger")
-    dom0.until("xl list | grep '^g .*c'", 60)
 
 
 def test_guest_that_stops_by_itself(dom0, guests):
@@ -288,14 +274,24 @@ def test_mem_max(dom0, guests):
 # Many ---------------------------------------------------------------------------------------
 
 def test_ten_guests_at_once(dom0, guests):
-    for number in range(10):
-        guests.linux(f"g{number}", "memory=96")
+    """Four with Debian's kernel, of which one panics, and six small ones; their memory comes back."""
+    before = dom0.free_memory()
+    for number in range(4):
+        guests.linux(f"g{number}", "memory=128", 'on_crash="preserve"')
+    for number in range(4, 10):
+        guests.tiny(f"g{number}")
     assert len(re.findall(r"^g[0-9] ", dom0.sh("xl list"), re.M)) == 10
-    for number in (0, 4, 9):
+    assert before - dom0.free_memory() >= 4 * 128 + 6 * 32
+    with dom0.console("g2") as guest:
+        guest.sh("echo 1 >/proc/sys/kernel/panic_on_oops")
+        guest.machine.send("echo c >/proc/sysrq-trigger")
+    dom0.until("xl list | grep '^g2 .*c'", 60)
+    for number in (0, 1, 3):
         with dom0.console(f"g{number}") as guest:
             assert guest.sh(f"echo I am {number}") == f"I am {number}"
-    dom0.sh("for i in 0 1 2 3 4 5 6 7 8 9; do xl shutdown g$i; done", 120)
+    dom0.sh("for i in 0 1 3; do xl shutdown g$i; done; for i in 2 4 5 6 7 8 9; do xl destroy g$i; done", 120)
     dom0.until("! xl list | grep '^g[0-9] '", 180)
+    dom0.until(f"[ $(xl info free_memory) = {before} ]", 30)
 
 
 def test_nothing_is_lost_over_many_guests(dom0, guests):
@@ -305,19 +301,8 @@ def test_nothing_is_lost_over_many_guests(dom0, guests):
     dom0.sh("xl destroy warm")
     time.sleep(1)
     before = dom0.free_memory()
-    for ten in range(4):
-        dom0.sh("for i in 0 1 2 3 4 5 6 7 8 9; do xl create -q /etc/xen/tiny.cfg "
-                "'name=\"t\"' && xl destroy t || exit 1; done", 300)
-    dom0.until(f"[ $(xl info free_memory) = {before} ]", 30)
-
-
-def test_memory_comes_back_from_a_linux_guest(dom0, guests):
-    before = dom0.free_memory()
-    guests.linux("g", "memory=256", "vcpus=2")
-    with dom0.console("g"):
-        pass
-    assert before - dom0.free_memory() >= 256
-    dom0.sh("xl destroy g")
+    dom0.sh("for i in 0 1 2 3 4 5 6 7 8 9; do xl create -q /etc/xen/tiny.cfg "
+            "'name=\"t\"' && xl destroy t || exit 1; done", 300)
     dom0.until(f"[ $(xl info free_memory) = {before} ]", 30)
 
 
