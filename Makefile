@@ -7,6 +7,7 @@
 #: make test              all that is tested, as ./test does
 #: make bench             the same work on bare Linux, stock Xen and Hospes, counted in instructions
 #: make preemption        how long a guest can make the hypervisor keep a CPU
+#: make large             a PV guest of 128 VCPUs boots, and each of them works
 #: make soak              a thousand guests created and killed at random moments (CYCLES=): nothing may be lost
 #: make fuzz              the host's fuzzers for FUZZ_TIME=60 seconds each; fuzz-guest: guests that call at random
 #: make bochs             PVH guests on Bochs' AMD models, dom0 in x2APIC mode on its Intel model: an hour
@@ -140,6 +141,9 @@ CYCLES ?= 1000
 soak: $(O)/hospes
 	$(Q)CYCLES=$(CYCLES) /usr/bin/python3 -m pytest -s --no-header tests/system/test_soak.py
 
+large: $(O)/hospes
+	$(Q)VCPUS=128 /usr/bin/python3 -m pytest -v --no-header tests/system/test_large.py
+
 FUZZ_TIME ?= 60
 FUZZERS := build/fuzz/mm build/fuzz/emulate build/fuzz/emulate-native build/fuzz/domains build/fuzz/hvm
 -include tests/fuzz/rules.mk
@@ -172,4 +176,4 @@ clean:
 	rm -rf $(O) build/tiny build/unit build/autoconf.h build/config.mk
 
 # `test` is a file, too.
-.PHONY: all bench bochs fuzz fuzz-build fuzz-replay fuzz-guest preemption test unit unit-build $(UNIT_TESTS:%=run-%) clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
+.PHONY: all bench bochs fuzz fuzz-build fuzz-replay fuzz-guest large preemption test unit unit-build $(UNIT_TESTS:%=run-%) clean format format-check header-check doc-check sizes help abi docs check tiny menuconfig defconfig
