@@ -44,7 +44,7 @@ def grub_dom0(built):
         image.add_file("boot/" + kernel, GRUB + kernel)
         image.add(f"etc/xen/{name}.cfg",
                   (f'type = "{kind}"\nkernel = "/boot/{kernel}"\nmemory = 192\nvcpus = 2\n'
-                   'disk = ["phy:/dev/sda,xvda,w"]\n').encode())
+                   'disk = ["phy:/dev/vda,xvda,w"]\n').encode())
     mach = build.download_i386("gnumach-image-1.8-xen-486")
     subprocess.run(["dpkg-deb", "-x", mach, tree + ".mach"], check=True)
     image.add_file(f"boot/{MACH}", f"{tree}.mach/boot/{MACH}")
@@ -53,8 +53,9 @@ def grub_dom0(built):
     with open(extra, "wb") as file:
         image.write(file)
     subprocess.run(["rm", "-r", tree + ".mach"], check=True)
+    # virtio: for each page that GRUB reads it spins until the disk has answered.
     stable = Stable("pvgrub", extra=[built, extra],
-                    devices=["-nic", "none", "-drive", f"file={disk},format=raw,if=ide,index=0"])
+                    devices=["-nic", "none", "-drive", f"file={disk},format=raw,if=virtio"])
     yield stable.get()
     stable.close()
     os.unlink(disk)
@@ -69,7 +70,7 @@ def test_grub_boots_a_kernel_from_the_guests_disk(grub_dom0, name):
         assert int(guest.sh("nproc")) == 2
         guest.until("[ -b /dev/xvda ]", 30)
         said = guest.sh("dd if=/dev/xvda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
-    assert said == grub_dom0.sh("dd if=/dev/sda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
+    assert said == grub_dom0.sh("dd if=/dev/vda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
     grub_dom0.sh(f"xl shutdown -w {name}", 120)
     grub_dom0.gone(name)
     # Whatever GRUB granted and bound before Linux took over is gone, too.
