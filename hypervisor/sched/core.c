@@ -440,7 +440,6 @@ static int sched_vcpu_create(struct vcpu *v)
         cpumask_set_cpu(v->processor, &v->hard_affinity);
         return 0;
     }
-    cpumask_setall(&v->hard_affinity);
     v->runstate.state = RUNSTATE_offline;
     set_bit(VPF_down, &v->pause_flags); /* until VCPUOP_up, or a context that says so */
     v->processor = cpumask_first(&cpu_online_map);

@@ -20,6 +20,7 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
 
     v->vcpu_id = id;
     v->domain = d;
+    cpumask_setall(&v->hard_affinity);
     d->vcpu[id] = v;
     if (id < XEN_LEGACY_MAX_VCPUS && d->shared_info)
         v->info = &d->shared_info->vcpu_info[id];

@@ -307,7 +307,9 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
     case EXIT_ICEBP:
         exit_icebp(v, regs);
         break;
+    case EXIT_CR0_READ:
     case EXIT_CR0_WRITE:
+    case EXIT_CR0_CHANGE:
     case EXIT_CR4_WRITE:
     case EXIT_CR8_WRITE:
         if (!hvm_emulate(v, regs))
@@ -413,15 +415,15 @@ void svm_exit(struct cpu_user_regs *regs)
 }
 
 /*
- * The task priority, and an exit at its next change if it holds an interrupt back; CR4. Also while
- * a window is asked for: QEMU ends when a guest then writes CR8 (it looks at the virtual interrupt
- * without its lock).
+ * The task priority, and an exit at its next change if it holds an interrupt back; CR0, CR4. Also
+ * while a window is asked for: QEMU ends when a guest then writes CR8 (it looks at the virtual
+ * interrupt without its lock).
  */
 static void load_priority(struct vcpu *v, struct vmcb *vmcb)
 {
     uint64_t tpr = vlapic_get_tpr(v) >> 4;
     bool priority = (vmcb->intercepts[0] & ICPT_VINTR) || vlapic_held_back(v);
-    uint16_t writes = priority << 8 | v->arch.hvm->cr4_exits << 4;
+    uint16_t writes = priority << 8 | v->arch.hvm->cr4_exits << 4 | (vmcb->cr_reads & CR0_NO_NE);
 
     if (unlikely((vmcb->vintr & VINTR_TPR_MASK) != tpr)) {
         vmcb->vintr = (vmcb->vintr & ~VINTR_TPR_MASK) | tpr;

@@ -60,6 +60,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 static uint32_t nr_asids;
 static bool has_lbr;       /* the CPU switches branch records */
 static bool counts_pauses; /* ... and leaves a guest after so many */
+static bool first_forgets; /* keep_off_first_cpu() */
 static void *iopm, *msrpm; /* for all guests */
 static struct idt_entry idt_one_stack[256] __aligned(64);
 
@@ -111,6 +112,14 @@ static void __init make_idt(void)
         idt_one_stack[i].ist = 0;
 }
 
+/* CPUs that QEMU translates. */
+static bool __init is_tcg(void)
+{
+    struct cpuid_regs l = cpuid(0x40000000);
+
+    return l.b == 0x54474354 && l.c == 0x43544743 && l.d == 0x47435447; /* "TCGTCGTCGTCG" */
+}
+
 bool __init svm_probe(void)
 {
     struct page_info *io, *msr;
@@ -124,6 +133,7 @@ bool __init svm_probe(void)
     nr_asids = cpuid(CPUID_SVM).b;
     has_lbr = cpuid(CPUID_SVM).d & SVM_FEATURE_LBR;
     counts_pauses = cpuid(CPUID_SVM).d & SVM_FEATURE_PAUSE;
+    first_forgets = is_tcg();
     io = heap_alloc(IOPM_ORDER, 0);
     msr = heap_alloc(MSRPM_ORDER, 0);
     if (nr_asids < 2 || !io || !msr)
@@ -187,6 +197,18 @@ void svm_refresh_asid(struct vcpu *v)
 
 /* --- a vcpu --- */
 
+/*
+ * QEMU's first CPU has its state changed by every other that loads FPU state (FXRSTOR, XRSTOR:
+ * IGNNE# is deasserted), without a lock.  When it goes into a guest or out of it at that moment, it
+ * forgets that: the host walks the guest's nested tables, which ends the machine, or the guest does
+ * without them.  So there, guests' vcpus are for the others, unless they are told otherwise.
+ */
+static void keep_off_first_cpu(struct vcpu *v)
+{
+    if (first_forgets && cpumask_weight(&cpu_online_map) > 1)
+        cpumask_clear_cpu(0, &v->hard_affinity);
+}
+
 static int vcpu_create_(struct vcpu *v)
 {
     struct svm_vcpu *s = xzalloc(struct svm_vcpu);
@@ -217,6 +239,7 @@ static int vcpu_create_(struct vcpu *v)
     vmcb->nested_cr3 = mfn_to_maddr(virt_to_mfn(v->domain->arch.hvm->p2m.root));
     vmcb->pat = PAT_RESET;
     vmcb->efer = EFER_SVME;
+    keep_off_first_cpu(v);
     return 0;
 }
 
@@ -343,11 +366,29 @@ static unsigned get_cpl(const struct vcpu *v)
     return vmcb_of(v)->cpl;
 }
 
+/*
+ * The CPU's CR0.NE is always set: without it an exception of the FPU waits for an interrupt
+ * controller that the guest has not.  A guest that has it clear exits to read or write CR0, and
+ * gets #MF all the same.
+ */
+static void set_cr0(struct vmcb *vmcb, uint64_t val)
+{
+    uint16_t reads = val & CR0_NE ? 0 : CR0_NO_NE;
+
+    vmcb->cr0 = val | CR0_NE;
+    if (vmcb->cr_reads != reads) {
+        vmcb->cr_reads = reads;
+        vmcb_changed(vmcb, VMCB_INTERCEPTS);
+    }
+}
+
 static uint64_t get_cr(const struct vcpu *v, unsigned cr)
 {
     const struct vmcb *vmcb = vmcb_of(v);
 
-    return cr == 0 ? vmcb->cr0 : cr == 2 ? vmcb->cr2 : cr == 3 ? vmcb->cr3 : vmcb->cr4;
+    if (cr == 0)
+        return vmcb->cr0 & ~(vmcb->cr_reads & CR0_NO_NE ? CR0_NE : 0);
+    return cr == 2 ? vmcb->cr2 : cr == 3 ? vmcb->cr3 : vmcb->cr4;
 }
 
 static void get_paging(const struct vcpu *v, struct hvm_paging *p)
@@ -375,7 +416,10 @@ static void set_cr(struct vcpu *v, unsigned cr, uint64_t val)
 {
     struct vmcb *vmcb = vmcb_of(v);
 
-    *(cr == 0 ? &vmcb->cr0 : cr == 2 ? &vmcb->cr2 : cr == 3 ? &vmcb->cr3 : &vmcb->cr4) = val;
+    if (cr == 0)
+        set_cr0(vmcb, val);
+    else
+        *(cr == 2 ? &vmcb->cr2 : cr == 3 ? &vmcb->cr3 : &vmcb->cr4) = val;
     sync_lme(svm_of(v));
     vmcb_changed(vmcb, cr == 2 ? VMCB_CR2 : VMCB_CR);
 }

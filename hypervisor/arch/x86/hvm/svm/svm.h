@@ -15,6 +15,9 @@ struct svm_vcpu {
     uint64_t exits[NR_LOW_EXITS], exits_npf, exits_other;
 };
 
+/* In cr_reads, and in cr_writes: CR0, of a guest that has its NE clear (svm.c). */
+#define CR0_NO_NE 1
+
 static inline struct svm_vcpu *svm_of(const struct vcpu *v)
 {
     return v->arch.hvm->vendor;

@@ -122,6 +122,8 @@ BUILD_BUG_ON(offsetof(struct vmcb, cr2) != 0x640);
 
 #define EXIT_INVALID (~0ULL) /* the VMCB was refused */
 enum {
+    EXIT_CR0_READ = 0,
+    EXIT_CR0_WRITE = 0x10,
     EXIT_CR4_WRITE = 0x14,
     EXIT_CR8_WRITE = 0x18,
     EXIT_EXCEPTION = 0x40, /* and the vector */
@@ -130,7 +132,7 @@ enum {
     EXIT_SMI,
     EXIT_INIT,
     EXIT_VINTR,
-    EXIT_CR0_WRITE,
+    EXIT_CR0_CHANGE, /* ICPT_CR0 */
     EXIT_RDTSC = 0x6e,
     EXIT_RDPMC,
     EXIT_CPUID = 0x72,
