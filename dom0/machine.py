@@ -241,8 +241,15 @@ class Machine:
             if not self._read(0.2) and not self._read(0.2):
                 if pattern.search(self.raw if raw else self.text, start):
                     continue
-                raise Died("QEMU has ended (reset, power-off, or an error of its own) while "
-                           f"waiting for {what or pattern.pattern!r}", self)
+                raise Died(f"QEMU has ended ({self._how_it_ended()}) while waiting for "
+                           f"{what or pattern.pattern!r}", self)
+
+    def _how_it_ended(self):
+        """A machine's reset, by a triple fault or otherwise, is no error of QEMU's."""
+        self.qemu.wait()
+        if self.qemu.signalstatus:
+            return f"an error of its own, signal {self.qemu.signalstatus}"
+        return f"reset or power-off, exit code {self.qemu.exitstatus}"
 
     def settle(self, seconds=0.3):
         """Read what is on its way."""
