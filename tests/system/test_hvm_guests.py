@@ -23,7 +23,8 @@ AT_ONCE = 4
 def extra(built):
     subprocess.run(["make", "-s", "-C", SOURCES], check=True)
     image = build.Image()
-    image.add_file("boot/hvm", os.path.join(build.TOP, "build/guests/hvm"))
+    for name in ("hvm", "stress-hvm"):
+        image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
     image.add("etc/xen/hvm.cfg", b'type = "pvh"\nkernel = "/boot/hvm"\nmemory = 64\nvcpus = 2\n'
               b'on_crash = "destroy"\non_reboot = "destroy"\n'
               # QEMU's CPU forgets, on VMRUN and #VMEXIT, which breakpoints it has: a vcpu that uses some and
@@ -101,3 +102,8 @@ def test_hvm_risk(ends, name):
     assert f"TEST {name}: DYING" in text, "the guest did not come so far"
     assert f"TEST {name}: FAIL" not in text, complaints(text, name)
     assert ends.end[name] is not None, "it hangs"
+
+
+def test_hvm_interrupts_between_vcpus(ends):
+    """Four vcpus interrupt each other in every way, whether they run or halt: none is lost."""
+    judge(ends.runs.run("stress-hvm", "ipis", "stress_ipis", 120, vcpus=4), "stress_ipis")

@@ -47,7 +47,7 @@ def test_debian_runs_as_pvh(dom0, guests, tmp_path):
     before = dom0.sh(FREE)
     guests.linux("h", 'type="pvh"', "vcpus=2", "memory=192", 'disk=["phy:/dev/loop3,xvda,w"]',
                  'on_poweroff="destroy"')
-    dom0.console("h").leave()
+    guests.first_console("h").leave()
     # Linux has looked for PCI, and not for much else. Then it does nothing, and hardly leaves.
     before_sleep = exits(dom0)
     assert before_sleep[0][PORT] < 17_500 and before_sleep[0][MSR] < 1_000
@@ -82,7 +82,7 @@ def test_pvh_memory_and_network(dom0, guests):
     before = int(dom0.sh(FREE))
     guests.linux("h", 'type="pvh"', "vcpus=4", "memory=160", "maxmem=320", 'vif=["bridge=xenbr0"]')
     assert int(guests.row("h")[2]) <= 160
-    with dom0.console("h") as guest:
+    with guests.first_console("h") as guest:
         assert guest.sh("cat /sys/devices/system/cpu/online").strip() == "0-3"
         guest.sh("ip addr add 192.168.7.2/24 dev eth0; ip link set eth0 up")
         guest.until("ping -c 1 -W 5 192.168.7.1", 60)
@@ -108,7 +108,7 @@ def test_pv_shim(dom0, guests):
     """Debian's Xen as a PVH guest, which runs Debian's kernel as a PV guest of its own."""
     before = int(dom0.sh(FREE))
     guests.linux("s", 'type="pvh"', "pvshim=1", "vcpus=2", "memory=400", 'on_poweroff="destroy"')
-    with dom0.console("s", 240) as guest:
+    with guests.first_console("s", 240) as guest:
         assert "Xen PV" in guest.sh("dmesg | grep 'Hypervisor detected'")
         assert guest.sh("nproc").strip() == "2"
     dom0.sh("xl shutdown -w s", 120)
@@ -151,7 +151,7 @@ def test_pvh_moves(dom0, guests):
     """Live migration to this same host under load, a snapshot from which it goes on, and its restore.
     It has ballooned: there are frames with nothing in them."""
     guests.linux("h", 'type="pvh"', "vcpus=2", "maxmem=192")
-    with dom0.console("h") as guest:
+    with guests.first_console("h") as guest:
         guest.sh(CHECKER)
     goes_on(dom0)
     first, few = dom0.domid("h"), tables(dom0) + 12
