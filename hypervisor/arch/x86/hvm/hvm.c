@@ -423,6 +423,23 @@ static void hvm_vcpu_free(struct vcpu *v)
     xfree(v->arch.hvm);
 }
 
+/* What v waits for, and what waits for v: the place is that of its last entry or exit. */
+static void dump_pending(const struct vcpu *v)
+{
+    const struct hvm_vcpu *h = v->arch.hvm;
+    bool here = v == current;
+    const struct cpu_user_regs *regs = here ? guest_regs() : &v->arch.regs;
+
+    printk("    %s at %016lx, flags %lx%s%s%s%s%s%s\n",
+           !READ_ONCE(v->is_running) || here ? "stands" : "runs, was loaded",
+           (unsigned long)regs->rip, (unsigned long)regs->rflags,
+           test_bit(VPF_blocked, &v->pause_flags) ? ", halted" : "",
+           hvm_vendor->in_shadow(v) ? ", in a shadow" : "", h->event.valid ? ", event" : "",
+           h->nmi_pending ? ", NMI" : "", h->nmi_masked ? ", NMIs masked" : "",
+           upcall_pending(v) ? ", upcall" : "");
+    vlapic_dump(v);
+}
+
 static void hvm_dump(struct domain *d)
 {
     struct vcpu *v;
@@ -430,8 +447,10 @@ static void hvm_dump(struct domain *d)
     if (!d->arch.hvm)
         return;
     printk("  its memory is mapped by %lu tables\n", (unsigned long)d->arch.hvm->p2m.tables);
-    for_each_vcpu (d, v)
+    for_each_vcpu (d, v) {
         hvm_vendor->dump(v);
+        dump_pending(v);
+    }
 }
 
 DEFINE_UNIT(hvm, .name = "hvm", .level = UNIT_MEM + 5, .boot = hvm_boot, .cpu_up = hvm_cpu_up,

@@ -19,6 +19,7 @@
 #include "asm/apic.h"
 #include "asm/irq_vectors.h"
 #include "asm/msr.h"
+#include "kernel/console.h"
 #include "lib/string.h"
 
 enum {
@@ -753,6 +754,29 @@ bool vlapic_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
         *reg(l, R_ICR2) = val >> 32;
     vlapic_write(v, off, val);
     return true;
+}
+
+static void dump_vectors(const struct vlapic *l, const char *name, unsigned first)
+{
+    if (highest(l, first) < 0)
+        return;
+    printk(" %s", name);
+    for (unsigned vector = 0; vector < 256; vector++)
+        if (READ_ONCE(l->reg[APIC_REG(first) + vector / 32]) & (1u << (vector % 32)))
+            printk(" %#x", vector);
+}
+
+void vlapic_dump(const struct vcpu *v)
+{
+    const struct vlapic *l = lapic_of(v);
+
+    printk("    APIC: %s%s, TPR %#x", enabled(l) ? "on" : "off", x2apic(l) ? " (x2APIC)" : "",
+           l->reg[APIC_REG(R_TPR)]);
+    dump_vectors(l, "IRR", R_IRR);
+    dump_vectors(l, "ISR", R_ISR);
+    if (READ_ONCE(l->counting))
+        printk(" timer in %ld us", (long)(READ_ONCE(l->due) - NOW()) / 1000);
+    printk("\n");
 }
 
 void vlapic_create(struct vcpu *v)

@@ -51,3 +51,5 @@ bool vlapic_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val);
 bool vlapic_has_page(const struct vcpu *v, uint64_t gpa);
 uint32_t vlapic_read(struct vcpu *v, unsigned off);
 void vlapic_write(struct vcpu *v, unsigned off, uint32_t val);
+/* Debug key q: what waits, and what is being served; without a lock. */
+void vlapic_dump(const struct vcpu *v);
