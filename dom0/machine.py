@@ -360,7 +360,7 @@ class Shell:
         What is typed before the shell is there may get lost, so it is said again until it is
         answered. With `unless`, a pattern: False if that comes instead."""
         deadline = time.monotonic() + timeout * PATIENCE
-        pause = 0.4
+        pause, answered = 0.4, False
         while True:
             # Nothing can be said of the echo yet: wait for what only the answer holds.
             Shell.count += 1
@@ -368,17 +368,19 @@ class Shell:
             self.machine.qemu.send(f"\nPS1= PS2=; stty -onlcr; echo {word}$((6*7))\n")
             try:
                 found = self.machine.wait_for(r"s\d+e42\n" + (f"|{unless}" if unless else ""),
-                                              pause / PATIENCE, "the shell")
+                                              pause / PATIENCE, "the shell").group(0)
+                if not found.startswith("s"):
+                    return False
+                # Whoever has answered one will answer the others, in turn: after the last it is
+                # quiet. Unless so much was said before that its end has got lost.
+                answered = True
+                if not found.startswith(word):
+                    self.machine.wait_for(word + r"42\n", 20, "the shell's last answer")
                 break
             except TimedOut:
                 pause = min(pause * 1.5, 3)
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline + answered * timeout * PATIENCE:
                     raise
-        if not found.group(0).startswith("s"):
-            return False
-        # Whoever has answered one will answer the others, in turn: after the last it is quiet.
-        if not found.group(0).startswith(word):
-            self.machine.wait_for(word + r"42\n", timeout, "the shell's last answer")
         self.machine.settle()
         self.machine._at = len(self.machine.text)
         return True
