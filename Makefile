@@ -99,7 +99,28 @@ UNIT_CFLAGS := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-reco
                -Wall -Wextra -Werror $(DEFS) -I. -Ihypervisor -Ihypervisor/arch/fake -Itests/unit -Ibuild -include build/autoconf.h
 # What stands in for a machine; and the copying of arguments, which every room does.
 FAKE_SRCS := $(wildcard hypervisor/arch/fake/*.c) hypervisor/hypercall/compat.c
+# Programs of one kind, that is of the same flags, share objects.  A program's rules name its
+# sources; the last line for it is `PROGRAMS: $$(call unit-objects,KIND,$$^)`.
+unit-objects = $(patsubst %.c,build/unit/o/$(1)/%.o,$(filter %.c,$(2)))
+define UNIT_KIND
+build/unit/o/$(1)/%.o: %.c build/autoconf.h
+	@mkdir -p $$(@D)
+	$$(Q)$$(HOSTCC) $(2) -MMD -MP -c -o $$@ $$<
+endef
+UNIT_X86     := $(UNIT_CFLAGS) -Ihypervisor/arch/x86
+# Real threads, each of which is a CPU (tests/unit/threads): no lock checker, which knows one only.
+UNIT_THREADS := -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -pthread
+$(eval $(call UNIT_KIND,plain,$(UNIT_CFLAGS)))
+$(eval $(call UNIT_KIND,x86,$(UNIT_X86)))
+$(eval $(call UNIT_KIND,checked,$(UNIT_X86) -DMM_CHECK_EVERY=1))
+$(eval $(call UNIT_KIND,irq,-Itests/unit/irq $(UNIT_X86)))
+$(eval $(call UNIT_KIND,threads,$(UNIT_THREADS)))
+$(eval $(call UNIT_KIND,x86-threads,$(UNIT_THREADS) -Ihypervisor/arch/x86 -DMM_CHECK_EVERY=1))
+UNIT_LINK = $(HOSTCC) $(UNIT_CFLAGS) -pthread -o $@ $(filter %.o,$^)
+.SECONDEXPANSION:
+.SECONDARY:
 -include $(sort $(wildcard tests/unit/*/rules.mk))
+-include $(shell find build/unit/o -name '*.d' 2>/dev/null)
 
 unit-build: $(UNIT_TESTS)
 

@@ -10,12 +10,13 @@ build/unit/boot: tests/unit/boot/test_boot.c tests/unit/boot/ground.c $(BOOT_UNI
                  $(wildcard hypervisor/boot/*.h hypervisor/boot/*.def tests/unit/boot/*.h) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka -llzma -lz -lzstd -llz4
+	$(Q)$(UNIT_LINK) -lcmocka -llzma -lz -lzstd -llz4
+build/unit/boot: $$(call unit-objects,x86,$$^)
 
 # TLB flushes between threads that are CPUs (asm/cpu.h of tests/unit/threads).
 UNIT_TESTS += build/unit/boot-tlb
 build/unit/boot-tlb: tests/unit/boot/test_tlb.c hypervisor/arch/x86/mm/tlb.c build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -pthread \
-		-Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+build/unit/boot-tlb: $$(call unit-objects,x86-threads,$$^)

@@ -14,7 +14,8 @@ build/unit/emulate-native: tests/unit/emulate/test_native.c tests/unit/emulate/t
 $(EMULATE_TESTS): $(EMULATE_DEPS)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) $(EMULATE_LIBS) -lcmocka
+	$(Q)$(UNIT_LINK) $(EMULATE_LIBS) -lcmocka
+$(EMULATE_TESTS): $$(call unit-objects,plain,$$^)
 
 # Coverage-guided: `make fuzz-emulate`, then build/fuzz/emulate [-max_total_time=60]
 build/fuzz/emulate: tests/fuzz/emulate.c $(EMULATE_DEPS)

@@ -13,10 +13,10 @@ build/unit/event build/unit/event-fifo build/unit/event-large: $(EVENT_TEST_SRCS
                    tests/unit/event/*.h abi/ops/event.def) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+build/unit/event build/unit/event-fifo build/unit/event-large: $$(call unit-objects,plain,$$^)
 
-# The same code under real threads: no lock checker, which knows one thread only.
-THREAD_CFLAGS := -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -pthread
+# The same code under real threads.
 THREAD_SRCS := tests/unit/threads/threads.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c hypervisor/hypercall/compat.c \
                hypervisor/mem/physmap.c hypervisor/kernel/lock.c
 UNIT_TESTS += build/unit/event-threads
@@ -25,4 +25,5 @@ build/unit/event-threads: tests/unit/event/test_threads.c $(wildcard hypervisor/
                    tests/unit/event/*.h tests/unit/threads/*.h tests/unit/threads/asm/*.h) $(THREAD_SRCS) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(THREAD_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+build/unit/event-threads: $$(call unit-objects,threads,$$^)

@@ -9,11 +9,13 @@ build/unit/grant build/unit/grant-limits: $(wildcard hypervisor/grant/*.c) hyper
                    tests/unit/event/*.h abi/ops/grant.def) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+build/unit/grant build/unit/grant-limits: $$(call unit-objects,plain,$$^)
 
 UNIT_TESTS += build/unit/grant-threads
 build/unit/grant-threads: tests/unit/grant/test_threads.c $(wildcard hypervisor/grant/*.c hypervisor/grant/*.h \
                    tests/unit/event/*.h tests/unit/threads/*.h tests/unit/threads/asm/*.h) $(THREAD_SRCS) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(THREAD_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+build/unit/grant-threads: $$(call unit-objects,threads,$$^)

@@ -17,4 +17,5 @@ build/unit/hvm-clean: tests/unit/hvm/test_clean.c hypervisor/arch/x86/hvm/svm/cl
 $(HVM_TESTS): $(FAKE_SRCS) hypervisor/kernel/lock.c $(wildcard tests/unit/hvm/*.h hypervisor/arch/x86/hvm/*.h) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+$(HVM_TESTS): $$(call unit-objects,x86,$$^)

@@ -15,4 +15,5 @@ $(IRQ_TESTS): $(wildcard tests/unit/irq/*.h tests/unit/irq/asm/*.h hypervisor/ar
               hypervisor/arch/x86/time/*.h) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) -Itests/unit/irq $(UNIT_CFLAGS) -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+$(IRQ_TESTS): $$(call unit-objects,irq,$$^)

@@ -5,4 +5,6 @@ UNIT_TESTS += build/unit/lib
 build/unit/lib: tests/unit/lib/test_lib.c tests/unit/lib/ours.c lib/rangeset.c lib/string.c lib/printf.c build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ tests/unit/lib/test_lib.c tests/unit/lib/ours.c lib/rangeset.c lib/string.c -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+# printf.c is part of ours.c.
+build/unit/lib: $$(call unit-objects,plain,$$(filter-out lib/printf.c,$$^))

@@ -9,21 +9,23 @@ UNIT_TESTS += $(MEM_TESTS)
 
 build/unit/mem-vcpu_info: hypervisor/domain/vcpu_info.c
 build/unit/mem-maps: hypervisor/arch/x86/mm/memory_ops.c hypervisor/arch/x86/boot/e820.c
-build/unit/mem-maps: UNIT_CFLAGS += -Ihypervisor/arch/x86
 
 $(MEM_TESTS): build/unit/mem-%: tests/unit/mem/test_%.c $(MEM_DEPS)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+$(filter-out %-maps,$(MEM_TESTS)): $$(call unit-objects,plain,$$^)
+build/unit/mem-maps: $$(call unit-objects,x86,$$^)
 
-# The same code under real threads (tests/unit/threads: each is a CPU), without the lock checker, which knows one only.
+# The same code under real threads (tests/unit/threads: each is a CPU).
 UNIT_TESTS += build/unit/mem-threads
 build/unit/mem-threads: tests/unit/mem/test_threads.c hypervisor/mem/heap.c hypervisor/mem/page.c hypervisor/mem/xalloc.c \
                         hypervisor/kernel/lock.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c hypervisor/hypercall/compat.c \
                         $(wildcard hypervisor/mem/*.h tests/unit/threads/asm/*.h) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -pthread -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+build/unit/mem-threads: $$(call unit-objects,threads,$$^)
 
 # A host of 4 TB.
 UNIT_TESTS += build/unit/mem-large
@@ -31,4 +33,5 @@ build/unit/mem-large: tests/unit/mem/test_large.c $(addprefix hypervisor/mem/,he
                       $(FAKE_SRCS) $(wildcard hypervisor/mem/*.h) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+build/unit/mem-large: $$(call unit-objects,plain,$$^)

@@ -15,15 +15,16 @@ build/unit/mm-superpages: tests/unit/mm/test_superpages.c
 $(MM_TESTS): $(MM_DEPS)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) $(UNIT_CFLAGS) -DMM_CHECK_EVERY=1 -Ihypervisor/arch/x86 -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+$(MM_TESTS): $$(call unit-objects,checked,$$^)
 
-# The same under real threads (tests/unit/threads: each is a CPU), without the lock checker, which knows one only.
+# The same under real threads (tests/unit/threads: each is a CPU).
 UNIT_TESTS += build/unit/mm-threads
 build/unit/mm-threads: tests/unit/mm/test_threads.c $(filter-out hypervisor/arch/fake/cpu.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c,$(MM_DEPS)) $(wildcard tests/unit/threads/asm/*.h)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
-	$(Q)$(HOSTCC) -Itests/unit/threads $(filter-out -DCONFIG_DEBUG,$(UNIT_CFLAGS)) -DMM_CHECK_EVERY=1 -Ihypervisor/arch/x86 -pthread \
-	    -o $@ $(filter %.c,$^) -lcmocka
+	$(Q)$(UNIT_LINK) -lcmocka
+build/unit/mm-threads: $$(call unit-objects,x86-threads,$$^)
 
 # Coverage-guided: `make fuzz-mm`, then build/fuzz/mm [-max_total_time=60]
 build/fuzz/mm: tests/fuzz/mm.c $(MM_DEPS)
