@@ -34,6 +34,7 @@ static const char *volatile doing[MAX_CPUS]; /* for who looks what the receiver 
 static volatile bool quiet, stop;
 static unsigned ready; /* vcpus that may be sent to; atomic */
 static volatile u64 rounds[MAX_CPUS], halts[MAX_CPUS];
+static volatile unsigned unwanted; /* came while interrupts were off */
 static unsigned nr, late;
 static u64 slowest;
 
@@ -44,10 +45,17 @@ static void take(unsigned from, enum kind kind)
     b->taken = b->sent;
 }
 
+static void check_wanted(const struct frame *f)
+{
+    if (!(f->rflags & 0x200))
+        unwanted++;
+}
+
 static bool on_vector(struct frame *f)
 {
     unsigned from = f->vector & 15, base = f->vector & ~15u;
 
+    check_wanted(f);
     take(from, base == VEC_FIXED ? FIXED : base == VEC_TO_ALL ? TO_ALL : TO_SELF);
     apic_write(APIC_EOI, 0);
     return true;
@@ -65,6 +73,7 @@ static bool on_event(struct frame *f)
 {
     vcpu_info_t *vi = vcpu_info();
 
+    check_wanted(f);
     vi->evtchn_upcall_pending = 0;
     __atomic_exchange_n(&vi->evtchn_pending_sel, 0, __ATOMIC_SEQ_CST);
     for (unsigned from = 0; from < nr; from++)
@@ -271,6 +280,7 @@ static void run_for(unsigned seconds)
                 total += boxes[to][from][k].taken;
     }
     CHECK(total > 0);
+    CHECK_EQ(unwanted, 0);
     say("  %u vcpus, %lu interrupts, %lu halts; %u late, the slowest took %lu ms\n", nr, total,
         halted, late, slowest / 1000000);
 }

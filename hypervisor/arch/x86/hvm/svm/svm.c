@@ -21,7 +21,9 @@
 #include "svm.h"
 #include "arch/x86/mm/mm.h"
 #include "asm/cpufeature.h"
+#include "asm/apic.h"
 #include "asm/desc.h"
+#include "asm/irq_vectors.h"
 #include "asm/msr.h"
 #include "asm/page.h"
 #include "asm/regs.h"
@@ -60,7 +62,7 @@ static DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 static uint32_t nr_asids;
 static bool has_lbr;       /* the CPU switches branch records */
 static bool counts_pauses; /* ... and leaves a guest after so many */
-static bool first_forgets; /* keep_off_first_cpu() */
+static bool on_tcg;        /* this is QEMU: keep_off_first_cpu(), inject() */
 static void *iopm, *msrpm; /* for all guests */
 static struct idt_entry idt_one_stack[256] __aligned(64);
 
@@ -133,7 +135,7 @@ bool __init svm_probe(void)
     nr_asids = cpuid(CPUID_SVM).b;
     has_lbr = cpuid(CPUID_SVM).d & SVM_FEATURE_LBR;
     counts_pauses = cpuid(CPUID_SVM).d & SVM_FEATURE_PAUSE;
-    first_forgets = is_tcg();
+    on_tcg = is_tcg();
     io = heap_alloc(IOPM_ORDER, 0);
     msr = heap_alloc(MSRPM_ORDER, 0);
     if (nr_asids < 2 || !io || !msr)
@@ -205,7 +207,7 @@ void svm_refresh_asid(struct vcpu *v)
  */
 static void keep_off_first_cpu(struct vcpu *v)
 {
-    if (first_forgets && cpumask_weight(&cpu_online_map) > 1)
+    if (on_tcg && cpumask_weight(&cpu_online_map) > 1)
         cpumask_clear_cpu(0, &v->hard_affinity);
 }
 
@@ -568,8 +570,14 @@ static bool interruptible(const struct vcpu *v)
     return (rflags_of(v) & EFLAGS_IF) && !in_shadow(v);
 }
 
+/*
+ * After VMRUN has injected an interrupt QEMU delivers it again, whatever the guest's flags are by
+ * then, when something calls its CPU before the guest is left.  So it is left at once.
+ */
 static void inject(struct vcpu *v, const struct hvm_event *e)
 {
+    if (unlikely(on_tcg) && e->type == HVM_EVENT_INTR)
+        send_ipi(smp_processor_id(), VECTOR_EVENT_CHECK);
     if (unlikely(e->type == HVM_EVENT_NMI)) {
         v->arch.hvm->nmi_masked = true;
         vmcb_of(v)->intercepts[0] |= ICPT_IRET;
