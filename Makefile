@@ -118,7 +118,6 @@ $(eval $(call UNIT_KIND,threads,$(UNIT_THREADS)))
 $(eval $(call UNIT_KIND,x86-threads,$(UNIT_THREADS) -Ihypervisor/arch/x86 -DMM_CHECK_EVERY=1))
 UNIT_LINK = $(HOSTCC) $(UNIT_CFLAGS) -pthread -o $@ $(filter %.o,$^)
 .SECONDEXPANSION:
-.SECONDARY:
 -include $(sort $(wildcard tests/unit/*/rules.mk))
 -include $(shell find build/unit/o -name '*.d' 2>/dev/null)
 

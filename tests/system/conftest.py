@@ -42,6 +42,13 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(skip)
 
 
+def tell(what):
+    """For the end of ./test, which names what has passed only because it was tried again."""
+    print(what, flush=True)
+    with open(os.path.join(LOGS, "second-boots"), "a") as file:
+        file.write(what.splitlines()[0] + "\n")
+
+
 class Stable:
     """One machine that is booted when first asked for, and again when it has died.
 
@@ -69,7 +76,7 @@ class Stable:
                 if self.boots > 1 or not isinstance(trouble, Trouble):
                     raise
                 # What QEMU does to a kernel that patches itself (docs/limits.md): once more.
-                print(f"the first boot of {self.name} came to nothing: {trouble}", flush=True)
+                tell(f"the first boot of {self.name} came to nothing: {trouble}")
                 return self.get()
         return self.dom0
 
@@ -172,8 +179,7 @@ class Guests:
         except TimedOut as trouble:
             machine = self.dom0.machine
             machine.qemu.send("\x1d")
-            print(f"the first boot of guest {name} came to nothing: {trouble}\n"
-                  f"{machine.interrogate('qd')}", flush=True)
+            tell(f"the first boot of guest {name} came to nothing: {trouble}\n{machine.interrogate('qd')}")
             machine.qemu.send("\x01" * 3)  # input to dom0 again
             machine._at = len(machine.text)
             self.dom0.take_over()
