@@ -222,6 +222,22 @@ void arch_set_guest_tsc(struct domain *d, uint64_t tsc)
     (void)d, (void)tsc;
 }
 
+uint64_t cpu_policy_xcr0(const struct cpu_policy *p)
+{
+    (void)p;
+    return 0;
+}
+
+uint32_t hvm_get_pkru(void)
+{
+    return 0x55555554; /* as Linux has it */
+}
+
+bool hvm_fpu_exception(void)
+{
+    return false;
+}
+
 void hvm_get_vector(unsigned reg, void *buf, unsigned bytes)
 {
     memcpy(buf, seen_of(current)->vector[reg], bytes);

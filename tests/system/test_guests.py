@@ -56,12 +56,12 @@ class Runs:
         self.said = {}
         self.end = None  # of the guest that ran last: the reason of its shutdown; None if it hung
 
-    def run(self, image, name, words, timeout, vcpus=2):
+    def run(self, image, name, words, timeout, *settings, vcpus=2):
         """Create a guest, wait until it is no more; what it said on its console."""
         self.end = None
         dom0 = self.stable.get()
         config = (f"""'name="{name}"' 'kernel="/boot/{image}"' 'extra="{words}"' vcpus={vcpus} """
-                  """memory=64 'on_crash="destroy"'""")
+                  """memory=64 'on_crash="destroy"' """ + " ".join(f"'{setting}'" for setting in settings))
         logs = f"{CONSOLE.format(name)} {XL_LOG.format(name)}"
         dom0.sh(f"rm -f {logs}; xl create -q /etc/xen/{self.config}.cfg {config}", 120)
         try:

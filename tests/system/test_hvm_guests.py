@@ -14,6 +14,7 @@ import re
 
 pytestmark = pytest.mark.hospes_only
 FILES = ["hvm/tests/*.c"]
+FILES32 = ["hvm/tests32/*.c"]
 REBOOT = 1  # SHUTDOWN_*
 ENDS = {"death_triple_fault": REBOOT, "death_halted_for_good": POWER_OFF}
 AT_ONCE = 4
@@ -23,7 +24,7 @@ AT_ONCE = 4
 def extra(built):
     subprocess.run(["make", "-s", "-C", SOURCES], check=True)
     image = build.Image()
-    for name in ("hvm", "stress-hvm"):
+    for name in ("hvm", "hvm32", "stress-hvm"):
         image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
     image.add("etc/xen/hvm.cfg", b'type = "pvh"\nkernel = "/boot/hvm"\nmemory = 64\nvcpus = 2\n'
               b'on_crash = "destroy"\non_reboot = "destroy"\n'
@@ -33,6 +34,9 @@ def extra(built):
     extra = os.path.join(LOGS, "hvm-guests.img")
     with open(extra, "wb") as file:
         image.write(file)
+        file.write(b"\0" * (-file.tell() % 4))
+        with open(built, "rb") as other:  # Debian's kernel
+            file.write(other.read())
     return extra
 
 
@@ -77,7 +81,7 @@ def runs(extra, request):
 
 @pytest.fixture(scope="module")
 def ends(extra):
-    runs = Runs("hvm-ends", extra, config="hvm", cpus=3)
+    runs = Runs("hvm-ends", extra, config="hvm", append="hvm_fep", cpus=3)
     yield Ends(runs)
     runs.stable.close()
 
@@ -85,6 +89,19 @@ def ends(extra):
 @pytest.mark.parametrize("name", names("TEST", *FILES))
 def test_hvm(runs, name):
     judge(runs.all("hvm"), name)
+
+
+@pytest.mark.parametrize("name", names("TEST", *FILES32))
+def test_hvm32(runs, name):
+    """A 32-bit kernel, without paging and with both kinds of tables."""
+    judge(runs.all("hvm32"), name)
+
+
+@pytest.mark.parametrize("name", names("RISK", *FILES32))
+def test_hvm32_risk(runs, name):
+    text = runs.run("hvm32", "dying32", name, 60)
+    assert f"TEST {name}: DYING" in text, "the guest did not come so far"
+    assert runs.end is not None, "it hangs"
 
 
 @pytest.mark.parametrize("name", names("DEATH", *FILES))
@@ -107,3 +124,50 @@ def test_hvm_risk(ends, name):
 def test_hvm_interrupts_between_vcpus(ends):
     """Four vcpus interrupt each other in every way, whether they run or halt: none is lost."""
     judge(ends.runs.run("stress-hvm", "ipis", "stress_ipis", 120, vcpus=4), "stress_ipis")
+
+
+def test_forced_emulation(ends):
+    """Instructions behind the prefix that hvm_fep makes one; elsewhere it is none (test_hvm)."""
+    text = ends.runs.run("hvm", "forced", "forced fep=1", 120)
+    text += ends.runs.run("hvm32", "forced32", "narrow_forced fep=1", 120)
+    for name in names("TEST", "hvm/tests/forced.c") + ["narrow_forced"]:
+        judge(text, name)
+
+
+# By the tools' names; what builds on xsave goes with it.
+HIDDEN = "host,smep=0,smap=0,umip=0,pku=0,fsgsbase=0,xsave=0"
+
+
+@pytest.fixture
+def new_cpu(runs, request):
+    if "old" in request.node.name:
+        pytest.skip("that CPU has nothing to hide")
+    return runs
+
+
+def test_hvm_hidden_features(new_cpu):
+    """What the guest's configuration hides cannot be used; the rest was tested in test_hvm."""
+    assert re.search(r"FEATURES:.* fsgsbase xsave smep smap pku umip la57 avx avx2$", new_cpu.all("hvm"), re.M)
+    text = new_cpu.run("hvm", "hidden", "feature", 120, f'cpuid="{HIDDEN}"')
+    assert re.search(r"FEATURES: la57$", text, re.M)
+    for name in names("TEST", "hvm/tests/features.c"):
+        assert f"TEST {name}: FAIL" not in text, complaints(text, name)
+
+
+def test_hvm_vcpus_share_a_cpu(new_cpu):
+    """Two with all that a CPU can hold, on one."""
+    text = new_cpu.run("hvm", "shared", "feature_state", 120, 'cpus="1"')
+    judge(text, "feature_state_is_kept")
+
+
+def test_debian_with_features_shown_and_hidden(new_cpu):
+    dom0 = new_cpu.stable.get()
+    for name, hidden in (("shown", "host"), ("hidden", HIDDEN)):
+        dom0.sh(f"""xl create -q /etc/xen/linux.cfg 'name="{name}"' 'type="pvh"' 'cpuid="{hidden}"'""", 120)
+    for name in ("shown", "hidden"):
+        with dom0.console(name, 120) as guest:
+            flags = set(guest.sh("grep -m1 ^flags /proc/cpuinfo").split())
+            for feature in ("smep", "smap", "umip", "pku", "ospke", "fsgsbase", "xsave", "avx", "avx2"):
+                assert (feature in flags) == (name == "shown"), f"{feature} in {name}"
+            guest.sh("dd if=/dev/zero bs=64k count=20 2>/dev/null | md5sum")
+        dom0.sh(f"xl destroy {name}")

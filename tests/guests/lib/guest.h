@@ -39,8 +39,10 @@ typedef uint64_t u64;
 typedef unsigned long ulong;
 
 /* --- what entries make: struct frame --- */
-#ifdef HVM_GUEST
+#if defined(HVM_GUEST) && defined(__x86_64__)
 #include "hvm.h"
+#elif defined(HVM_GUEST)
+#include "hvm32.h"
 #elif defined(__x86_64__)
 #include "width64.h"
 #else

@@ -66,8 +66,16 @@ static void copy_vectors(struct machine *m, const ucontext_t *uc, bool load)
                 memcpy(m->vector_regs[i] + 16, ymm + 16 * i, 16);
         }
     }
-    if (load && avx)
-        *present |= 7;
+    for (unsigned int i = 0; i < 8; i++) {
+        if (load)
+            memcpy(&fp->_st[i], m->vector_regs[16 + i], 8);
+        else
+            memcpy(m->vector_regs[16 + i], &fp->_st[i], 8);
+    }
+    if (load) {
+        fp->swd = 0; /* mm0 is st0 */
+        *present |= avx ? 7 : 3;
+    }
 }
 
 __attribute__((no_sanitize("address", "undefined"))) static void on_signal(int sig, siginfo_t *info,

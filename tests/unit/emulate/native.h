@@ -27,7 +27,7 @@ struct machine {
     int vector; /* of the exception that came instead of the instruction's end; -1: none */
     uint64_t error_code, cr2;
     uint16_t sel[4];             /* ES, CS, SS, DS: afterwards */
-    uint8_t vector_regs[16][32]; /* the upper halves only if native_has_avx() */
+    uint8_t vector_regs[24][32]; /* the upper halves only if native_has_avx(); 16 to 23: MMX */
 };
 
 /* At the start of each test: cmocka takes the signals back in between. */

@@ -231,7 +231,7 @@ static int write_segment(struct emul_ctxt *ctxt, enum emul_seg seg, const struct
     return EMUL_OKAY;
 }
 
-static uint8_t vectors[16][32];
+static uint8_t vectors[24][32];
 
 static int read_vector(struct emul_ctxt *ctxt, unsigned int reg, void *buf, unsigned int bytes)
 {
@@ -349,19 +349,28 @@ static void make_registers(struct cpu_user_regs *regs, unsigned int mode)
     regs->rflags = FL_1 | FL_IF | (rnd() & (FL_ARITH | FL_DF));
 }
 
-/* A VEX prefix of the first map, mostly without a third register and of a form that exists. */
-static void make_vex(unsigned int pos)
+/* A VEX prefix, in the first map mostly without a third register, and of a form that exists. */
+static void make_vex(unsigned int pos, unsigned int map)
 {
     uint8_t last = rnd();
 
-    if (!chance(4))
+    if (map == 1 && !chance(4))
         last |= 0x78;
-    code[pos] = 0xc4 + (rnd() & 1);
+    if (map == 2 && !chance(8))
+        last = (last & ~3) | 1;
+    code[pos] = map == 1 ? 0xc4 + (rnd() & 1) : 0xc4;
     if (code[pos] == 0xc4)
-        code[++pos] = 0xc0 | (rnd() & 0x20) | 1;
+        code[++pos] = 0xc0 | (rnd() & 0x20) | map;
     else
         last |= 0x80;
     code[pos + 1] = last;
+}
+
+static bool vex_row(uint32_t opcode)
+{
+    const struct opcode *map = opcode >> 8 == 0x0f ? emul_map_0f : emul_map_0f38;
+
+    return opcode > 0xff && (map[opcode & 0xff].flags & F_VEX);
 }
 
 /* Prefixes, the opcode, and random bytes behind. */
@@ -383,8 +392,8 @@ static void make_code(unsigned int mode, uint32_t opcode)
         code[pos++] = 0x26 | (rnd() & 3) << 3;
     if (mode == 64 && chance(2))
         code[pos++] = 0x40 | (rnd() & 0xf);
-    if (opcode >> 8 == 0x0f && emul_map_0f[opcode & 0xff].flags & F_VEX && chance(2)) {
-        make_vex(pos);
+    if (vex_row(opcode) && chance(2)) {
+        make_vex(pos, opcode > 0xffff ? 2 : 1);
         pos += code[pos] == 0xc4 ? 3 : 2;
     } else {
         if (opcode > 0xffff)
@@ -401,6 +410,8 @@ static void aim(struct emul_ctxt *ctxt, const struct insn *insn)
     uint64_t by = target() - insn->mem_off;
     uint8_t *disp;
 
+    if (insn->row->exec == emul_op_masked_bytes && !chance(8))
+        *emul_gpr(ctxt->regs, RDI) = target();
     if (!insn->has_mem)
         return;
     if (insn->mem_base != 0xff) {
@@ -562,6 +573,7 @@ static bool undefined_result(const struct insn *insn, const struct cpu_user_regs
  *  - CMPXCHG16B of a misaligned and non-canonical address finds fault with the one or the other
  * first;
  *  - POPA that faults has loaded some registers;
+ *  - of moves by a mask that fault, which element is named and whether its limit or its page;
  *  - 32-bit accesses that wrap at 4 GB, beyond a limit of 4 GB, are not everywhere #GP.
  */
 static bool unlike_others(const struct emul_ctxt *ctxt, const struct insn *insn)
@@ -570,6 +582,8 @@ static bool unlike_others(const struct emul_ctxt *ctxt, const struct insn *insn)
         return false;
     return (insn->opcode == 0xff && (insn->reg & 6) == 2) || insn->opcode == 0xe8 ||
            insn->opcode == 0x9a || insn->opcode == 0x61 || insn->opcode == 0x0fc7 ||
+           ((insn->row->exec == emul_op_masked_move || insn->row->exec == emul_op_masked_bytes) &&
+            ctxt->exception.vector != EMUL_VEC_UD) ||
            (ctxt->addr_size == 32 && !ctxt->exception.error_code &&
             (ctxt->exception.vector == EMUL_VEC_GP || ctxt->exception.vector == EMUL_VEC_SS));
 }
@@ -603,8 +617,8 @@ static void report(const struct insn *insn, unsigned int mode, const struct cpu_
     printf("    es %x, really %x; cs %x, really %x; ss %x, really %x; ds %x, really %x\n",
            segs[0].sel, real->sel[0], segs[1].sel, real->sel[1], segs[2].sel, real->sel[2],
            segs[3].sel, real->sel[3]);
-    for (unsigned int i = 0; i < 16; i++)
-        if (memcmp(vectors[i], real->vector_regs[i], 32))
+    for (unsigned int i = 0; i < 24; i++)
+        if (memcmp(vectors[i], real->vector_regs[i], i < EMUL_MMX ? 32 : 8))
             printf("    vector register %u differs\n", i);
     for (unsigned int i = 0; i < ARENA_SIZE; i++)
         if (shadow[i] != arena[i]) {
@@ -617,6 +631,9 @@ static bool same_vectors(const struct machine *real, unsigned int mode)
 {
     for (unsigned int i = 0; i < (mode == 64 ? 16 : 8); i++)
         if (memcmp(vectors[i], real->vector_regs[i], native_has_avx() ? 32 : 16))
+            return false;
+    for (unsigned int i = EMUL_MMX; i < EMUL_MMX + 8; i++)
+        if (memcmp(vectors[i], real->vector_regs[i], 8))
             return false;
     return true;
 }

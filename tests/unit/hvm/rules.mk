@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Host tests of hardware-virtualised guests' rooms; vendor.c is one that only remembers.
-HVM_TESTS := $(addprefix build/unit/hvm-,save cr vlapic p2m_types dirty access clean levels)
+HVM_TESTS := $(addprefix build/unit/hvm-,save cr vlapic p2m_types dirty access clean levels policy)
 UNIT_TESTS += $(HVM_TESTS)
 
 build/unit/hvm-save: tests/unit/hvm/test_save.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,save.c records.c) \
                      hypervisor/arch/x86/cpu/fpu.c
 build/unit/hvm-cr: tests/unit/hvm/test_cr.c tests/unit/hvm/vendor.c hypervisor/arch/x86/hvm/cr.c hypervisor/arch/x86/cpu/fpu.c
-build/unit/hvm-levels: tests/unit/hvm/test_levels.c hypervisor/arch/x86/cpu/policy.c
+build/unit/hvm-levels: tests/unit/hvm/test_levels.c $(addprefix hypervisor/arch/x86/cpu/,policy.c policy_fit.c)
+build/unit/hvm-policy: tests/unit/hvm/test_policy.c hypervisor/arch/x86/cpu/policy_fit.c
 build/unit/hvm-vlapic: tests/unit/hvm/test_vlapic.c hypervisor/arch/x86/hvm/vlapic.c
 build/unit/hvm-p2m_types: tests/unit/hvm/test_p2m_types.c hypervisor/arch/x86/hvm/p2m.c tests/unit/mem/ground.c $(wildcard hypervisor/mem/*.c)
 build/unit/hvm-dirty: tests/unit/hvm/test_dirty.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,dirty.c p2m.c) \

@@ -25,6 +25,13 @@ static void get_paging(const struct vcpu *of, struct hvm_paging *p)
     *p = paging;
 }
 
+static uint32_t pkru;
+
+uint32_t hvm_get_pkru(void)
+{
+    return pkru;
+}
+
 static const struct hvm_vendor vendor = {.p2m = {.table = LEAF, .ram = LEAF},
                                          .get_paging = get_paging};
 const struct hvm_vendor *hvm_vendor = &vendor;
@@ -75,8 +82,10 @@ static int setup(void **state)
     for (uint64_t gfn = 0; gfn < FRAMES; gfn++)
         assert_int_equal(p2m_place(d, _gfn(gfn), page_of(d), P2M_RAM), 0);
     fake_run_on(0, v);
-    paging = (struct hvm_paging){
-        .cr0 = CR0_PG | CR0_PE | CR0_WP, .cr3 = 0x1000, .cr4 = CR4_PAE, .efer = EFER_LMA};
+    paging = (struct hvm_paging){.cr0 = CR0_PG | CR0_PE | CR0_WP,
+                                 .cr3 = 0x1000,
+                                 .cr4 = CR4_PAE,
+                                 .efer = EFER_LMA | EFER_NXE};
     return 0;
 }
 
@@ -151,11 +160,17 @@ static void test_rights_and_marks(void **state)
     assert_int_equal(error, PFEC_USER | PFEC_PRESENT);
     assert_int_equal(walk(0x1008, PFEC_WRITE), FAULT);
     assert_int_equal(error, PFEC_WRITE | PFEC_PRESENT);
+    assert_int_equal(*(uint64_t *)at(0x4008), 0x6000 | PTE_PRESENT | PTE_NX | PTE_ACCESSED);
     paging.cr0 &= ~CR0_WP;
     assert_int_equal(walk(0x1008, PFEC_WRITE), 0x6008);
-    assert_int_equal(walk(0x1008, PFEC_FETCH), 0x6008);
-    paging.efer |= EFER_NXE;
     assert_int_equal(walk(0x1008, PFEC_FETCH), FAULT);
+    assert_int_equal(error, PFEC_FETCH | PFEC_PRESENT);
+    paging.efer &= ~(uint64_t)EFER_NXE;
+    assert_int_equal(walk(0x1008, 0), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_RSVD);
+    assert_int_equal(walk(0x2000, PFEC_FETCH), FAULT);
+    assert_int_equal(error, 0); /* of such a CPU that it was a fetch is not said */
+    paging.efer |= EFER_NXE;
     assert_int_equal(walk(0, PFEC_FETCH), 0x5000);
     paging.cr4 |= CR4_SMEP;
     assert_int_equal(walk(0, PFEC_FETCH), FAULT);
@@ -170,16 +185,82 @@ static void test_large_pages(void **state)
     make_tables();
     entry(0x2000, 1, 0x80000000 | LEAF | PTE_PSE);
     entry(0x3000, 1, 0x400000 | LEAF | PTE_PSE);
-    entry(0x1000, 1, 0x2000 | LEAF | PTE_PSE); /* not there: only a reserved bit */
+    entry(0x1000, 1, 0x2000 | LEAF | PTE_PSE); /* not there: a reserved bit */
+    entry(0x3000, 2, 0x600000 | LEAF | PTE_PSE | PTE_PAT_LARGE);
+    entry(0x3000, 3, 0x600000 | LEAF | PTE_PSE | 1u << 13);
+    entry(0x4000, 2, 0x5000 | LEAF | 1ULL << 46); /* more than the CPU has */
+    entry(0x4000, 3, 0x5000 | LEAF | 1ULL << 58); /* nobody's */
     assert_int_equal(walk(0x40123456, 0), 0x80123456);
     assert_int_equal(walk(0x2abcde, PFEC_WRITE), 0x4abcde);
     assert_int_equal(*(uint64_t *)at(0x3008), 0x400000 | LEAF | PTE_PSE | PTE_ACCESSED | PTE_DIRTY);
-    assert_int_equal(walk(0x8000000123, 0), 0x5123);
+    assert_int_equal(walk(0x8000000123, 0), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_RSVD);
+    assert_int_equal(walk(0x400123, 0), 0x600123);
+    assert_int_equal(walk(0x600123, PFEC_WRITE), FAULT);
+    assert_int_equal(error, PFEC_WRITE | PFEC_PRESENT | PFEC_RSVD);
+    assert_int_equal(walk(0x2000, 0), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_RSVD);
+    assert_int_equal(walk(0x3000, 0), 0x5000);
     paging.cr4 |= CR4_LA57;
     entry(0x7000, 1, 0x1000 | LEAF);
     paging.cr3 = 0x7000;
     assert_int_equal(walk(1ULL << 48, 0), 0x5000);
     assert_int_equal(walk(0, 0), FAULT);
+    assert_int_equal(walk(1ULL << 56, 0), FAULT); /* not canonical */
+}
+
+/* Of users' pages; those of the kernel's own are what they were. */
+static void test_smap_and_keys(void **state)
+{
+    (void)state;
+    make_tables();
+    entry(0x4000, 2, 0x7000 | LEAF | 5ULL << 59);
+    paging.cr4 |= CR4_SMAP;
+    assert_int_equal(walk(0, 0), 0x5000);
+    assert_int_equal(walk(0, HVM_SMAP | PFEC_WRITE), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_WRITE);
+    assert_int_equal(walk(0, HVM_SMAP | PFEC_FETCH), 0x5000);
+    assert_int_equal(walk(0, PFEC_USER | HVM_SMAP), 0x5000);
+    assert_int_equal(walk(0x1000, HVM_SMAP), 0x6000);
+    paging.cr4 |= CR4_PKE;
+    pkru = 1u << 10;
+    assert_int_equal(walk(0x2000, HVM_KEYS), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_KEY);
+    assert_int_equal(walk(0x2000, 0), 0x7000);
+    assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_FETCH), 0x7000);
+    assert_int_equal(walk(0, HVM_KEYS), 0x5000);
+    pkru = 2u << 10 | 3;
+    assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_USER), 0x7000);
+    assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_USER | PFEC_WRITE), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_USER | PFEC_WRITE | PFEC_KEY);
+    assert_int_equal(walk(0x1000, HVM_KEYS), 0x6000);
+    assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_WRITE), FAULT);
+    paging.cr0 &= ~CR0_WP;
+    assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_WRITE), 0x7000);
+    assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_WRITE | PFEC_USER), FAULT);
+    paging.cr4 = CR4_PAE;
+    assert_int_equal(walk(0x2000, HVM_KEYS | HVM_SMAP | PFEC_WRITE), 0x7000);
+}
+
+static void test_exchange(void **state)
+{
+    uint64_t old = 5, new = 7;
+
+    (void)state;
+    make_tables();
+    *(uint64_t *)at(0x5010) = 5;
+    assert_true(hvm_cmpxchg_linear(v, 0x10, &old, &new, 8, 0));
+    assert_int_equal(old, 5);
+    assert_true(hvm_cmpxchg_linear(v, 0x10, &old, &new, 4, PFEC_USER));
+    assert_int_equal(old, 7);
+    assert_int_equal(*(uint64_t *)at(0x5010), 7);
+    old = 0x0700, new = 0xffff;
+    assert_true(hvm_cmpxchg_linear(v, 0xf, &old, &new, 2, 0));
+    assert_int_equal(*(uint64_t *)at(0x5010), 0xff);
+    assert_false(hvm_cmpxchg_linear(v, 0xffc, &old, &new, 8, 0));  /* over its end */
+    assert_false(hvm_cmpxchg_linear(v, 0x1010, &old, &new, 8, 0)); /* read-only */
+    assert_false(hvm_cmpxchg_linear(v, 0x20, &old, &new, 16, 0));
+    assert_true(local_irq_is_enabled());
 }
 
 static void test_legacy_modes(void **state)
@@ -188,10 +269,16 @@ static void test_legacy_modes(void **state)
     make_tables();
     paging.efer = 0;
     paging.cr3 = 0x8020;
-    entry(0x8020, 3, 0x3000 | PTE_PRESENT); /* which has no rights to give */
+    entry(0x8020, 3, 0x3000 | PTE_PRESENT | PTE_ACCESSED); /* which has no rights to give */
     assert_int_equal(walk(0xc0000123, PFEC_USER | PFEC_WRITE), 0x5123);
     assert_int_equal(walk(0xffffffffc0000123, 0), 0x5123);
-    assert_int_equal(*(uint64_t *)at(0x8038), 0x3000 | PTE_PRESENT);
+    assert_int_equal(*(uint64_t *)at(0x8038), 0x3000 | PTE_PRESENT | PTE_ACCESSED);
+    entry(0x8020, 2, 0x3000 | LEAF); /* reserved there */
+    assert_int_equal(walk(0x80000123, 0), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_RSVD);
+    entry(0x4000, 3, 0x5000 | LEAF | 1ULL << 59);
+    assert_int_equal(walk(0xc0003000, 0), FAULT);
+    assert_int_equal(walk(0xc0000000, 0), 0x5000);
     paging.cr4 = CR4_PSE;
     paging.cr3 = 0x9fff;
     entry32(0x9000, 1, 0xa000 | LEAF);
@@ -200,6 +287,9 @@ static void test_legacy_modes(void **state)
     assert_int_equal(walk(0x402123, PFEC_WRITE), 0xb123);
     assert_int_equal(*(uint32_t *)at(0xa008), 0xb000 | LEAF | PTE_ACCESSED | PTE_DIRTY);
     assert_int_equal(walk(0x812345, 0), 0x101012345);
+    entry32(0x9000, 3, 0x1000000 | LEAF | PTE_PSE | 1u << 21);
+    assert_int_equal(walk(0xc12345, 0), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_RSVD);
     paging.cr4 = 0; /* it leads to a table then */
     assert_int_equal(walk(0x812345, 0), FAULT);
     paging.cr0 = CR0_PE;
@@ -331,6 +421,8 @@ int main(void)
         T(test_rights_and_marks),
         T(test_large_pages),
         T(test_legacy_modes),
+        T(test_smap_and_keys),
+        T(test_exchange),
         T(test_frames_that_come_on_demand),
         T(test_what_is_granted_for_reading),
         T(test_walks_are_remembered_while_they_hold),

@@ -184,6 +184,29 @@ static void test_exits_only_when_something_is_hidden(void **state)
     assert_false(hvm_cr4_exits(v->domain));
 }
 
+static uint64_t policy_xcr0;
+
+uint64_t cpu_policy_xcr0(const struct cpu_policy *p)
+{
+    (void)p;
+    return policy_xcr0;
+}
+
+/* What it takes the CPU gets, which only a hypervisor may give it: so only what it refuses. */
+static void test_xcr0_goes_by_the_policy(void **state)
+{
+    (void)state;
+    host_cpu.xcr0_max = 0x207;
+    policy_xcr0 = 3;
+    v->arch.xcr0 = 1;
+    assert_false(hvm_write_xcr0(v, 7));
+    assert_false(hvm_write_xcr0(v, 0x203));
+    assert_false(hvm_write_xcr0(v, 2));
+    policy_xcr0 = 0xe7;
+    assert_false(hvm_write_xcr0(v, 0xe7));
+    assert_int_equal(v->arch.xcr0, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup(test_into_long_mode_and_out, setup),
         cmocka_unit_test_setup(test_efer_goes_by_the_policy, setup),
         cmocka_unit_test_setup(test_exits_only_when_something_is_hidden, setup),
+        cmocka_unit_test_setup(test_xcr0_goes_by_the_policy, setup),
     };
 
     return cmocka_run_group_tests_name("hvm-cr", tests, NULL, NULL);

@@ -55,9 +55,11 @@
 #define EFLAGS_VIP  (UL_(1) << 20)
 #define EFLAGS_ID   (UL_(1) << 21)
 
-#define XCR0_X87 (UL_(1) << 0)
-#define XCR0_SSE (UL_(1) << 1)
-#define XCR0_YMM (UL_(1) << 2)
+#define XCR0_X87    (UL_(1) << 0)
+#define XCR0_SSE    (UL_(1) << 1)
+#define XCR0_YMM    (UL_(1) << 2)
+#define XCR0_AVX512 (UL_(7) << 5) /* three components, which only come together */
+#define XCR0_PKRU   (UL_(1) << 9)
 
 #ifndef __ASSEMBLY__
 #include <stdint.h>

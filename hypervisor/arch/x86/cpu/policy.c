@@ -50,13 +50,13 @@ static const struct leaf_masks pv_masks[] = {
 
 /*
  * The same for a guest with a ring 0 of its own.  Left out is what the host does not switch or
- * share out: MONITOR, SVM, performance counters, PCID, protection keys, power and thermal leaves.
+ * share out: MONITOR, SVM, performance counters, power and thermal leaves.
  */
 static const struct leaf_masks hvm_masks[] = {
-    {0x1, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x76d83203, 0x178bfbff},
+    {0x1, XEN_CPUID_NO_SUBLEAF, ~0u, ~0u, 0x76da3203, 0x178bfbff},
     {0x5, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
     {0x6, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
-    {0x7, 0, 0, 0x219c07a9, 0x4, 0},
+    {0x7, 0, 0, 0x219c07a9, 0x1000c, 0},
     {0x7, 1, 0, 0, 0, 0},
     {0xa, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0},
     {0xd, 1, 0x7, 0, 0, 0}, /* no XSAVES */
@@ -218,6 +218,7 @@ void __init cpu_policy_init(void)
     cpu_policies[POLICY_HVM_MAX] = cpu_policies[POLICY_HOST];
     apply_masks(&cpu_policies[POLICY_HVM_MAX], hvm_masks, ARRAY_SIZE(hvm_masks));
     add_virtual_features(&cpu_policies[POLICY_HVM_MAX]);
+    cpu_policy_fit(&cpu_policies[POLICY_HVM_MAX]);
     cpu_policies[POLICY_HVM_DEFAULT] = cpu_policies[POLICY_HVM_MAX];
 }
 
@@ -435,6 +436,8 @@ long domctl_set_cpu_policy(struct call *c, struct xen_domctl *op)
             cp->err_subleaf = leaf.subleaf;
         }
     }
+    if (!ret && c->d->is_hvm)
+        cpu_policy_fit(new);
     if (!ret)
         *c->d->arch.cpu_policy = *new;
     xfree(new);

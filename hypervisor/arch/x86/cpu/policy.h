@@ -38,6 +38,10 @@ enum policy_kind {
 
 /* Boot CPU, once features are known. */
 void cpu_policy_init(void);
+/* Hides what builds on something that is hidden, and state components that go with it. */
+void cpu_policy_fit(struct cpu_policy *p);
+/* What XCR0 may hold by leaf 0xd. */
+uint64_t cpu_policy_xcr0(const struct cpu_policy *p);
 /* The leaf, or NULL; leaves without subleaves match any subleaf. */
 const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf,
                                         uint32_t subleaf);

@@ -218,6 +218,8 @@ static const struct opcode *vector_row(const struct insn *insn, uint8_t op)
             return &emul_map_0f[op];
         return &emul_row_modrm;
     case 2:
+        if (insn->encoding == INSN_VEX && (emul_map_0f38[op].flags & F_VEX))
+            return &emul_map_0f38[op];
         return &emul_row_modrm;
     case 3:
         return &emul_row_modrm_imm8;

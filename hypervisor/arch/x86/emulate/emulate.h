@@ -94,7 +94,9 @@ enum emul_access { EMUL_READ, EMUL_WRITE, EMUL_EXEC };
 #define EMUL_VEC_SS 12
 #define EMUL_VEC_GP 13
 #define EMUL_VEC_PF 14
+#define EMUL_VEC_MF 16
 
+#define EMUL_MMX        16u /* the number of mm0, for read_vector and write_vector */
 #define EMUL_MAX_INSN   15u
 #define EMUL_MAX_ACCESS 32u /* bytes that one instruction reads or writes at once */
 
@@ -169,7 +171,8 @@ struct emul_ops {
     int (*soft_interrupt)(struct emul_ctxt *ctxt, const struct insn *insn, uint8_t vector);
 
     /*
-     * Vector register `reg`, its lower 16 or (only where the guest has AVX switched on) 32 bytes.
+     * Vector register `reg`, its lower 16 or (only where the guest has AVX switched on) 32 bytes;
+     * from EMUL_MMX on, an MMX register of 8, which may find an FPU exception pending (#MF).
      * A write of 16 leaves the rest of the register alone, one of 32 clears what is above.
      */
     int (*read_vector)(struct emul_ctxt *ctxt, unsigned int reg, void *buf, unsigned int bytes);

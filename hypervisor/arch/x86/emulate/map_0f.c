@@ -191,14 +191,30 @@ const struct opcode emul_map_0f[256] = {
     [0xd6] = VSTORE,
     [0xd7 ... 0xe6] = DEC(0, MODRM),
     [0xe7] = VSTORE,
-    [0xe8 ... 0xfe] = DEC(0, MODRM),
+    [0xe8 ... 0xef] = DEC(0, MODRM),
+    [0xf0] = VLOAD,
+    [0xf1 ... 0xf6] = DEC(0, MODRM),
+    [0xf7] = OP(masked_bytes, SELF | VEX | MEMW, MODRM),
+    [0xf8 ... 0xfe] = DEC(0, MODRM),
     [0xff] = OP(ud, SELF, MODRM),
 };
 
 const struct opcode emul_map_0f38[256] = {
-    [0x00 ... 0xef] = DEC(0, MODRM),          [0xf0] = OP(0f38f0, SELF, Gv, Ev),
-    [0xf1] = OP(0f38f1, SELF | MEMW, Gv, Ev), [0xf2 ... 0xf5] = DEC(0, MODRM),
-    [0xf6] = OP(adx, SELF, Gy, Ey),           [0xf7 ... 0xff] = DEC(0, MODRM),
+    [0x00 ... 0x29] = DEC(0, MODRM),
+    [0x2a] = VLOAD,
+    [0x2b] = DEC(0, MODRM),
+    [0x2c ... 0x2d] = OP(masked_move, SELF | VEX, MODRM),
+    [0x2e ... 0x2f] = OP(masked_move, SELF | VEX | MEMW, MODRM),
+    [0x30 ... 0x8b] = DEC(0, MODRM),
+    [0x8c] = OP(masked_move, SELF | VEX, MODRM),
+    [0x8d] = DEC(0, MODRM),
+    [0x8e] = OP(masked_move, SELF | VEX | MEMW, MODRM),
+    [0x8f ... 0xef] = DEC(0, MODRM),
+    [0xf0] = OP(0f38f0, SELF, Gv, Ev),
+    [0xf1] = OP(0f38f1, SELF | MEMW, Gv, Ev),
+    [0xf2 ... 0xf5] = DEC(0, MODRM),
+    [0xf6] = OP(adx, SELF, Gy, Ey),
+    [0xf7 ... 0xff] = DEC(0, MODRM),
 };
 
 const struct opcode emul_map_0f3a[256] = {

@@ -81,7 +81,7 @@ enum operand_method {
 #define F_BITOFF 0x04000u /* the bit offset in the source moves the memory operand */
 #define F_MEMW   0x08000u /* writes memory though the operands do not show it */
 #define F_PROT   0x10000u /* undefined in real and virtual-8086 mode */
-#define F_VEX    0x20000u /* of the 0F map: the same row serves the VEX encoding */
+#define F_VEX    0x20000u /* of the 0F and 0F38 maps: the same row serves VEX */
 /* What follows from the operands; the map macros add them, so that the decoder need not look at
  * each. */
 #define F_MODRM 0x100000u /* there is a ModRM byte */
@@ -265,7 +265,7 @@ emul_exec_fn EXEC(group7_reg), EXEC(fsgsbase), EXEC(rdpid), EXEC(flush_line);
  */
 #define LEFT_OUT __attribute__((weak))
 /* vector.c */
-emul_exec_fn EXEC(vector_move) LEFT_OUT;
+emul_exec_fn EXEC(vector_move) LEFT_OUT, EXEC(masked_move) LEFT_OUT, EXEC(masked_bytes) LEFT_OUT;
 /* segment.c */
 emul_exec_fn EXEC(pop_seg) LEFT_OUT, EXEC(mov_to_seg) LEFT_OUT, EXEC(load_far) LEFT_OUT;
 emul_exec_fn EXEC(store_table) LEFT_OUT, EXEC(load_table) LEFT_OUT;

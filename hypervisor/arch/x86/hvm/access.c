@@ -6,13 +6,15 @@
  *
  * All of this is for current.  Interrupts are off while frames of its are looked at (p2m_ram()).
  *
- * Rights are the CPU's, of the access as the caller names it (PFEC_WRITE, _USER, _FETCH), but for
- * SMAP and protection keys.  Accessed and dirty bits are set as the CPU would.
+ * Rights are the CPU's, of the access as the caller names it (PFEC_WRITE, _USER, _FETCH, HVM_KEYS,
+ * HVM_SMAP): hypercalls' arguments come without the last two, for a kernel names them on behalf of
+ * its users.  Accessed and dirty bits are set as the CPU would.
  *
  * The last walks are remembered (struct hvm_walk): one that is asked for again is four comparisons
  * of what is in the guest's tables with what was there.
  */
 #include "arch/x86/hvm/hvm.h"
+#include "asm/cpufeature.h"
 #include "asm/msr.h"
 #include "asm/page.h"
 #include "asm/regs.h"
@@ -25,8 +27,14 @@ struct walk {
     uint32_t access;
     uint64_t *missing; /* where a frame of the tables' has no RAM */
     struct hvm_walk *memory;
+    uint64_t reserved; /* bits that entries must not have */
 };
 #define NOTHING_MISSING (~0ULL)
+
+#define PTE_KEY(e)     ((e) >> 59 & 15)
+#define PKRU_NO_ACCESS 1u
+#define PKRU_NO_WRITE  2u
+#define PTE_UNUSED_PAE 0x7ff0000000000000 /* which long mode ignores, or has keys in */
 
 /* Interrupts off.  Of what is granted to the guest read-only, only to read. */
 static inline void *ram_at(struct vcpu *v, uint64_t gpa, bool write)
@@ -69,26 +77,64 @@ static uint64_t marks_of(const struct walk *w, bool leaf)
     return PTE_ACCESSED | (leaf && (w->access & PFEC_WRITE) ? PTE_DIRTY : 0);
 }
 
-static bool allowed(const struct walk *w, uint64_t rights, bool nx)
+/* Does the page's protection key allow what its rights do? */
+static bool key_allows(const struct walk *w, uint64_t leaf)
 {
-    if (w->access & PFEC_USER) {
-        if (!(rights & PTE_USER) || ((w->access & PFEC_WRITE) && !(rights & PTE_RW)))
-            return false;
-    } else {
-        if ((w->access & PFEC_WRITE) && !(rights & PTE_RW) && (w->p.cr0 & CR0_WP))
-            return false;
-        if ((w->access & PFEC_FETCH) && (rights & PTE_USER) && (w->p.cr4 & CR4_SMEP))
-            return false;
-    }
-    return !((w->access & PFEC_FETCH) && nx);
+    unsigned bits = hvm_get_pkru() >> 2 * PTE_KEY(leaf);
+
+    if (bits & PKRU_NO_ACCESS)
+        return false;
+    return !(bits & PKRU_NO_WRITE) || !(w->access & PFEC_WRITE) ||
+           (!(w->access & PFEC_USER) && !(w->p.cr0 & CR0_WP));
 }
 
-static int checked(const struct walk *w, uint64_t rights, bool nx, uint32_t *error)
+static bool code_allowed(const struct walk *w, bool user_page, bool nx)
 {
-    if (likely(allowed(w, rights, nx && (w->p.efer & EFER_NXE))))
+    if (nx)
+        return false;
+    return w->access & PFEC_USER ? user_page : !user_page || !(w->p.cr4 & CR4_SMEP);
+}
+
+/*
+ * 0, or -EFAULT and what the error code says of it.  rights: what all levels allow; any: what one
+ * of them says.
+ */
+static int check_rights(const struct walk *w, uint64_t rights, uint64_t any, uint64_t leaf,
+                        uint32_t *error)
+{
+    bool user_page = rights & PTE_USER, fine;
+
+    if (w->access & PFEC_FETCH)
+        fine = code_allowed(w, user_page, any & PTE_NX);
+    else {
+        fine = !(w->access & PFEC_WRITE) || (rights & PTE_RW) ||
+               (!(w->access & PFEC_USER) && !(w->p.cr0 & CR0_WP));
+        if (w->access & PFEC_USER)
+            fine = fine && user_page;
+        else if (user_page && (w->access & HVM_SMAP) && (w->p.cr4 & CR4_SMAP))
+            fine = false;
+        if (fine && user_page && (w->access & HVM_KEYS) && (w->p.cr4 & CR4_PKE) &&
+            (w->p.efer & EFER_LMA) && !key_allows(w, leaf)) {
+            *error |= PFEC_KEY;
+            fine = false;
+        }
+    }
+    if (likely(fine))
         return 0;
     *error |= PFEC_PRESENT;
     return -EFAULT;
+}
+
+static int reserved_bits(uint32_t *error)
+{
+    *error |= PFEC_PRESENT | PFEC_RSVD;
+    return -EFAULT;
+}
+
+/* Of a large page's entry: between the bit that is PAT's and its address. */
+static uint64_t reserved_below(unsigned shift)
+{
+    return shift > PAGE_SHIFT ? (1ULL << shift) - (2ULL << PAGE_SHIFT) : 0;
 }
 
 /* In long mode: four levels, or five. */
@@ -110,23 +156,41 @@ static int walk_long(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_
         e = READ_ONCE(*p);
         if (!(e & PTE_PRESENT))
             return -EFAULT;
-        leaf = shift == PAGE_SHIFT || ((e & PTE_PSE) && shift <= 30);
+        leaf = shift == PAGE_SHIFT || (e & PTE_PSE);
+        if (unlikely((e & w->reserved) || (leaf && (shift > 30 || (e & reserved_below(shift))))))
+            return reserved_bits(error);
+        rights &= e;
+        any |= e;
+        if (leaf && unlikely(check_rights(w, rights, any, e, error)))
+            return -EFAULT;
         marks = marks_of(w, leaf);
         if (unlikely((e & marks) != marks))
             mark(w, table & PTE_ADDR, p, e, marks);
         m->entry[n].at = p;
         m->entry[n++].e = e | marks;
-        rights &= e;
-        any |= e;
         if (leaf) {
             uint64_t below = (1ULL << shift) - 1;
 
             *gpa = (e & PTE_ADDR & ~below) | (addr & below);
             m->seen = n;
-            return checked(w, rights, any & PTE_NX, error);
+            return 0;
         }
         table = e;
     }
+}
+
+/* Beside those of all levels; the accessed bit, which is reserved, too, QEMU sets there. */
+#define PDPTE_RESERVED (PTE_RW | PTE_USER | 0x1c0)
+#define PSE_RESERVED   (UL_(1) << 21)
+
+/* Of an entry of 32 bits, of one of 64 with PAE. */
+static bool legacy_reserved(const struct walk *w, uint64_t e, unsigned level, bool large)
+{
+    if (!pae(w))
+        return large && (e & PSE_RESERVED);
+    if (level == 3)
+        return e & (w->reserved | PDPTE_RESERVED | PTE_NX);
+    return (e & w->reserved) || (large && (e & reserved_below(21)));
 }
 
 /* In protected mode: two levels, or three (PAE), the uppermost of which has no rights. */
@@ -140,7 +204,7 @@ static int walk_legacy(const struct walk *w, uint64_t addr, uint64_t *gpa, uint3
         unsigned shift = PAGE_SHIFT + bits * (level - 1);
         unsigned index = (addr >> shift) & (level == 3 ? 3 : (1u << bits) - 1);
         char *p = table_at(w, table);
-        bool leaf;
+        bool large, leaf;
 
         if (!p)
             return -EFAULT;
@@ -148,22 +212,37 @@ static int walk_legacy(const struct walk *w, uint64_t addr, uint64_t *gpa, uint3
         e = pae(w) ? READ_ONCE(*(uint64_t *)p) : READ_ONCE(*(uint32_t *)p);
         if (!(e & PTE_PRESENT))
             return -EFAULT;
-        leaf = level == 1 || (level == 2 && (e & PTE_PSE) && (pae(w) || (w->p.cr4 & CR4_PSE)));
+        large = level == 2 && (e & PTE_PSE) && (pae(w) || (w->p.cr4 & CR4_PSE));
+        leaf = level == 1 || large;
+        if (legacy_reserved(w, e, level, large))
+            return reserved_bits(error);
+        rights &= level == 3 ? ~0ULL : e;
+        any |= e;
+        if (leaf && check_rights(w, rights, any, e, error))
+            return -EFAULT;
         marks = level == 3 ? 0 : marks_of(w, leaf);
         if ((e & marks) != marks)
             mark(w, table, p, e, marks);
-        rights &= level == 3 ? ~0ULL : e;
-        any |= pae(w) ? e : 0;
         if (leaf) {
             uint64_t below = (1ULL << shift) - 1, base = e & PTE_ADDR & ~below;
 
             if (!pae(w) && level == 2) /* bits 13 to 20 are the address's above 32 */
                 base |= (e & 0x1fe000) << 19;
             *gpa = base | (addr & below);
-            return checked(w, rights, any & PTE_NX, error);
+            return 0;
         }
         table = e & PTE_ADDR;
     }
+}
+
+/* Bits that no entry may have. */
+static uint64_t reserved_in(const struct hvm_paging *p)
+{
+    uint64_t res = PTE_ADDR & (~0ULL << min(host_cpu.phys_bits, 52u));
+
+    if (!(p->efer & EFER_NXE))
+        res |= PTE_NX;
+    return p->efer & EFER_LMA ? res : res | PTE_UNUSED_PAE;
 }
 
 static uint64_t generation_of(const struct vcpu *v)
@@ -171,9 +250,11 @@ static uint64_t generation_of(const struct vcpu *v)
     return __atomic_load_n(&v->domain->arch.hvm->p2m.generation, __ATOMIC_ACQUIRE);
 }
 
+#define ACCESS_KINDS (PFEC_WRITE | PFEC_USER | PFEC_FETCH | HVM_KEYS | HVM_SMAP)
+
 static uint64_t what_of(uint64_t addr, uint32_t access)
 {
-    return (addr & PAGE_MASK) | (access & (PFEC_WRITE | PFEC_USER | PFEC_FETCH)) | PFEC_PRESENT;
+    return (addr & PAGE_MASK) | (access & ACCESS_KINDS) | PFEC_PRESENT;
 }
 
 /* Is m what a walk would find? */
@@ -198,7 +279,10 @@ static noinline bool walk(struct vcpu *v, struct hvm_walk *m, uint64_t addr, uin
     bool ok = true;
     uint64_t gpa;
 
-    *error = access & (PFEC_WRITE | PFEC_USER | PFEC_FETCH);
+    *error = access & (PFEC_WRITE | PFEC_USER);
+    if ((access & PFEC_FETCH) && ((w.p.efer & EFER_NXE) || (w.p.cr4 & CR4_SMEP)))
+        *error |= PFEC_FETCH;
+    w.reserved = reserved_in(&w.p);
     m->what = 0;
     m->generation = generation_of(v);
     if (likely(w.p.efer & EFER_LMA))
@@ -211,7 +295,8 @@ static noinline bool walk(struct vcpu *v, struct hvm_walk *m, uint64_t addr, uin
         return false;
     m->gpa = gpa & PAGE_MASK;
     m->ram = ram_at(v, gpa, false);
-    if (likely(w.p.efer & EFER_LMA))
+    /* PKRU may be another the next time. */
+    if (likely((w.p.efer & EFER_LMA) && !((access & HVM_KEYS) && (w.p.cr4 & CR4_PKE))))
         m->what = what_of(addr, access);
     return true;
 }
@@ -341,6 +426,54 @@ size_t hvm_copy_to_linear(struct vcpu *v, uint64_t addr, const void *src, size_t
                           uint32_t access)
 {
     return copy_linear(v, NULL, src, addr, len, access | PFEC_WRITE);
+}
+
+/* One form for each size. */
+#define EXCHANGE(type)                                                                             \
+    ({                                                                                             \
+        type want_ = *(const type *)new;                                                           \
+        __atomic_compare_exchange_n((type *)p, (type *)old, want_, false, __ATOMIC_SEQ_CST,        \
+                                    __ATOMIC_SEQ_CST);                                             \
+    })
+
+static void exchange(void *p, void *old, const void *new, unsigned bytes)
+{
+    switch (bytes) {
+    case 1:
+        EXCHANGE(uint8_t);
+        break;
+    case 2:
+        EXCHANGE(uint16_t);
+        break;
+    case 4:
+        EXCHANGE(uint32_t);
+        break;
+    default:
+        EXCHANGE(uint64_t);
+        break;
+    }
+}
+
+bool hvm_cmpxchg_linear(struct vcpu *v, uint64_t addr, void *old, const void *new, unsigned bytes,
+                        uint32_t access)
+{
+    unsigned long flags;
+    uint64_t gpa, missing;
+    uint32_t error;
+    char *p = NULL;
+
+    if ((addr & (PAGE_SIZE - 1)) > PAGE_SIZE - bytes || bytes > 8)
+        return false;
+    flags = local_irq_save_();
+    if (!translate(v, addr, access | PFEC_WRITE, &gpa, &error, &missing)) {
+        p = ram_at(v, gpa, true);
+        if (p) {
+            exchange(p + (gpa & (PAGE_SIZE - 1)), old, new, bytes);
+            p2m_mark_dirty(v->domain, _gfn(gpa >> PAGE_SHIFT));
+        }
+    }
+    local_irq_restore(flags);
+    return p;
 }
 
 bool hvm_peek_code(struct vcpu *v, uint64_t addr, uint32_t access, uint32_t *bytes)

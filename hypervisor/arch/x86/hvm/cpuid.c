@@ -13,6 +13,7 @@
 
 #define F1_EDX_APIC    (1u << 9)
 #define F1_ECX_OSXSAVE (1u << 27)
+#define F7_ECX_OSPKE   (1u << 4)
 #define FD_XSAVEC      (1u << 1)
 #define MSR_HYPERCALL  0x40000000
 
@@ -75,12 +76,16 @@ void hvm_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct emu
         if (hvm_vendor->get_cr(v, 4) & CR4_OSXSAVE)
             res->c |= F1_ECX_OSXSAVE;
         break;
+    case 7:
+        if (!subleaf && (hvm_vendor->get_cr(v, 4) & CR4_PKE))
+            res->c |= F7_ECX_OSPKE;
+        break;
     case 0xb:
         res->d = vlapic_id(v);
         break;
     case 0xd:
         /* The sizes are what the CPU says for the guest's own XCR0. */
-        if (host_cpu.xcr0_max && (subleaf == 0 || (subleaf == 1 && (res->a & FD_XSAVEC))))
+        if ((subleaf == 0 && res->a) || (subleaf == 1 && (res->a & FD_XSAVEC)))
             res->b = cpuid_count(0xd, subleaf).b;
         break;
     default:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Writes of control registers and of EFER that the CPU cannot be left alone with.
+ * Writes of control registers, XCR0 and EFER that the CPU cannot be left alone with.
  *
  * What a guest may set in CR4 and EFER goes by its domain's CPU policy, and the CPU goes by its own
  * features.  Where it has none that the policy hides, writes of CR4 do not leave the guest at all.
@@ -9,6 +9,7 @@
 #include "arch/x86/cpu/policy.h"
 #include "arch/x86/hvm/hvm.h"
 #include "asm/cpufeature.h"
+#include "asm/fpu.h"
 #include "asm/msr.h"
 #include "asm/regs.h"
 
@@ -162,5 +163,14 @@ bool hvm_write_efer(struct vcpu *v, uint64_t val)
         return false;
     if ((val ^ old) & EFER_NXE)
         hvm_flush_tlb(v);
+    return true;
+}
+
+bool hvm_write_xcr0(struct vcpu *v, uint64_t val)
+{
+    if (!xcr0_valid(val) || (val & ~cpu_policy_xcr0(v->domain->arch.cpu_policy)))
+        return false;
+    v->arch.xcr0 = val;
+    xsetbv(0, val);
     return true;
 }

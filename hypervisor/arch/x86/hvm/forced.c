@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Instructions that a guest asks to have emulated, to test the emulator from inside: what follows
- * UD2 and the letters "xen", where the command line says hvm_fep.  What serves device memory is
- * joined by operations that nothing else needs.  Not for guests that are not trusted: everything
- * here is theirs to reach.
+ * UD2 and the letters "xen", where the command line says hvm_fep.  What the emulator lacks the CPU
+ * does.  What serves device memory is joined by operations that nothing else needs.  Not for guests
+ * that are not trusted: everything here is theirs to reach.
  */
 #include "arch/x86/hvm/hvm.h"
 #include "arch/x86/time/time.h"
@@ -16,6 +16,23 @@ static int read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
 static int write_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t val)
 {
     return hvm_wrmsr(current, msr, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
+}
+
+static int write_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t val)
+{
+    return !reg && hvm_write_xcr0(current, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
+}
+
+/* RAM, too, which elsewhere is left to the CPU. */
+static int cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, void *old,
+                   const void *new, unsigned int bytes, bool lock)
+{
+    bool table = seg >= EMUL_SEG_TR && seg < EMUL_SEG_NONE;
+
+    if (hvm_cmpxchg_linear(current, addr, old, new, bytes,
+                           ctxt->cpl == 3 && !table ? PFEC_USER : 0))
+        return EMUL_OKAY;
+    return hvm_mmio_ops.cmpxchg(ctxt, seg, addr, old, new, bytes, lock);
 }
 
 static int read_tsc(struct emul_ctxt *ctxt, uint64_t *val)
@@ -80,6 +97,8 @@ bool hvm_emulate_forced(struct vcpu *v, struct cpu_user_regs *regs)
     struct emul_ops ops = hvm_mmio_ops;
     struct emul_ctxt ctxt;
 
+    ops.cmpxchg = cmpxchg;
+    ops.write_xcr = write_xcr;
     ops.read_msr = read_msr;
     ops.write_msr = write_msr;
     ops.read_tsc = read_tsc;
@@ -91,5 +110,6 @@ bool hvm_emulate_forced(struct vcpu *v, struct cpu_user_regs *regs)
     ctxt.ops = &ops;
     if (emul_strip_fep(&ctxt) != EMUL_OKAY)
         return false;
-    return hvm_emulate_end(v, &ctxt, x86_emulate(&ctxt));
+    hvm_emulate_end(v, &ctxt, x86_emulate(&ctxt)); /* or it could not: rip is behind the prefix */
+    return true;
 }

@@ -37,7 +37,12 @@ enum { VEC_DB = 1, VEC_NMI = 2, VEC_UD = 6, VEC_DF = 8, VEC_GP = 13, VEC_PF = 14
 #define PFEC_PRESENT 0x1u
 #define PFEC_WRITE   0x2u
 #define PFEC_USER    0x4u
+#define PFEC_RSVD    0x8u
 #define PFEC_FETCH   0x10u
+#define PFEC_KEY     0x20u
+/* Of an access, beside these: protection keys count; so does SMAP (the kernel's, with AC clear). */
+#define HVM_KEYS 0x100u
+#define HVM_SMAP 0x200u
 
 /* What a walk of page tables goes by. */
 struct hvm_paging {
@@ -163,8 +168,9 @@ uint64_t hvm_efer_valid(const struct domain *d);
 bool hvm_cr4_exits(const struct domain *d);
 /* MOV to CR0, CR3 or CR4 by v; false: #GP. */
 bool hvm_write_cr(struct vcpu *v, unsigned cr, uint64_t val);
-/* WRMSR of EFER; false: #GP. */
+/* WRMSR of EFER; XSETBV of XCR0 by current; false: #GP. */
 bool hvm_write_efer(struct vcpu *v, uint64_t val);
+bool hvm_write_xcr0(struct vcpu *v, uint64_t val);
 /* v has no translations at its next entry. */
 static inline void hvm_flush_tlb(struct vcpu *v)
 {
@@ -174,10 +180,13 @@ static inline void hvm_flush_tlb(struct vcpu *v)
 /* --- access.c: the guest's address space, by its own page tables --- */
 /* Guest physical address of a linear one: 0, or -EFAULT with *error as of a page fault. */
 int hvm_translate(struct vcpu *v, uint64_t addr, uint32_t access, uint64_t *gpa, uint32_t *error);
-/* Bytes not copied.  access: PFEC_USER and PFEC_FETCH as of the access.  *gpa: of MMIO met. */
+/* Bytes not copied.  access: PFEC_USER, PFEC_FETCH, HVM_KEYS and HVM_SMAP as of the access. */
 size_t hvm_copy_from_linear(struct vcpu *v, void *dst, uint64_t addr, size_t len, uint32_t access);
 size_t hvm_copy_to_linear(struct vcpu *v, uint64_t addr, const void *src, size_t len,
                           uint32_t access);
+/* As emul_ops.cmpxchg; false: not RAM that is there, or over the end of a page. */
+bool hvm_cmpxchg_linear(struct vcpu *v, uint64_t addr, void *old, const void *new, unsigned bytes,
+                        uint32_t access);
 /* Four bytes of code, if they can be read so and lie in one page.  access: PFEC_USER or not.
  * Turns interrupts on. */
 bool hvm_peek_code(struct vcpu *v, uint64_t addr, uint32_t access, uint32_t *bytes);
@@ -205,8 +214,12 @@ unsigned hvm_insn_length(struct vcpu *v, struct cpu_user_regs *regs);
 /* The guest touched gpa, where nothing is mapped that it may touch so. */
 void hvm_npt_fault(struct vcpu *v, struct cpu_user_regs *regs, uint64_t gpa, bool write);
 
-/* --- vector.c: the lower 16 or 32 bytes of current's vector registers 0 to 15; 32: AVX is on ---
- */
+/* --- vector.c: PKRU, where the guest has set CR4.PKE --- */
+uint32_t hvm_get_pkru(void);
+/* An FPU exception waits, which MMX instructions, and moves of MMX registers below, would raise. */
+bool hvm_fpu_exception(void);
+/* The lower 16 or 32 bytes of current's vector registers 0 to 15 (32: AVX is on), and 8 of MMX
+ * registers, from EMUL_MMX on. */
 void hvm_get_vector(unsigned reg, void *buf, unsigned bytes);
 void hvm_set_vector(unsigned reg, const void *buf, unsigned bytes); /* 32: clears what is above */
 

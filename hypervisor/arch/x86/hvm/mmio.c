@@ -17,7 +17,9 @@ static uint32_t access_of(const struct emul_ctxt *ctxt, enum emul_seg seg)
 {
     bool table = seg >= EMUL_SEG_TR && seg < EMUL_SEG_NONE; /* the CPU itself reads it */
 
-    return ctxt->cpl == 3 && !table ? PFEC_USER : 0;
+    if (ctxt->cpl == 3 && !table)
+        return PFEC_USER | HVM_KEYS;
+    return HVM_KEYS | (table || !(ctxt->regs->rflags & EFLAGS_AC) ? HVM_SMAP : 0);
 }
 
 /* Is addr a page that may be accessed so, and where? */
@@ -219,14 +221,16 @@ static int read_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
 
 static int read_vector(struct emul_ctxt *ctxt, unsigned reg, void *buf, unsigned bytes)
 {
-    (void)ctxt;
+    if (reg >= EMUL_MMX && hvm_fpu_exception())
+        return emul_inject(ctxt, EMUL_VEC_MF, 0);
     hvm_get_vector(reg, buf, bytes);
     return EMUL_OKAY;
 }
 
 static int write_vector(struct emul_ctxt *ctxt, unsigned reg, const void *buf, unsigned bytes)
 {
-    (void)ctxt;
+    if (reg >= EMUL_MMX && hvm_fpu_exception())
+        return emul_inject(ctxt, EMUL_VEC_MF, 0);
     hvm_set_vector(reg, buf, bytes);
     return EMUL_OKAY;
 }
@@ -266,6 +270,7 @@ void hvm_emulate_begin(struct vcpu *v, struct cpu_user_regs *regs, struct emul_c
                    : ss.attr & EMUL_SEG_DB ? 32
                                            : 16,
         .lma = efer & EFER_LMA,
+        .la57 = (efer & EFER_LMA) && (hvm_vendor->get_cr(v, 4) & CR4_LA57),
         .cpl = hvm_vendor->get_cpl(v),
         .iopl = (regs->rflags & EFLAGS_IOPL) >> 12,
         .real_mode = !(cr0 & CR0_PE) || (regs->rflags & EFLAGS_VM),

@@ -144,9 +144,11 @@ static int begin32(struct vcpu *v, const struct vcpu_hvm_x86_32 *c)
     return 0;
 }
 
-static bool canonical(uint64_t addr)
+static bool canonical(uint64_t addr, uint64_t cr4)
 {
-    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+    unsigned unused = cr4 & CR4_LA57 ? 7 : 16;
+
+    return (uint64_t)((int64_t)(addr << unused) >> unused) == addr;
 }
 
 static int begin64(struct vcpu *v, const struct vcpu_hvm_x86_64 *c)
@@ -157,7 +159,7 @@ static int begin64(struct vcpu *v, const struct vcpu_hvm_x86_64 *c)
     struct cpu_user_regs *r = &v->arch.regs;
     int rc;
 
-    if ((c->rflags & ~(uint64_t)EFLAGS_START) || !canonical(c->rip) || !(c->cr0 & CR0_PG) ||
+    if ((c->rflags & ~(uint64_t)EFLAGS_START) || !canonical(c->rip, c->cr4) || !(c->cr0 & CR0_PG) ||
         !(c->efer & EFER_LME))
         return -EINVAL;
     rc = set_modes(v, c->cr0, c->cr3, c->cr4, c->efer);

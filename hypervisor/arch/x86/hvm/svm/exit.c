@@ -8,7 +8,6 @@
  */
 #include "svm.h"
 #include "arch/x86/time/time.h"
-#include "asm/fpu.h"
 #include "asm/cpufeature.h"
 #include "asm/msr.h"
 #include "asm/regs.h"
@@ -213,13 +212,10 @@ static void exit_xsetbv(struct vcpu *v, struct cpu_user_regs *regs)
 
     if (!len)
         return;
-    if ((uint32_t)regs->rcx || vmcb_of(v)->cpl || !xcr0_valid(val)) {
+    if ((uint32_t)regs->rcx || vmcb_of(v)->cpl || !hvm_write_xcr0(v, val))
         hvm_inject(v, VEC_GP, 0);
-        return;
-    }
-    v->arch.xcr0 = val;
-    xsetbv(0, val);
-    skip(regs, len);
+    else
+        skip(regs, len);
 }
 
 static void exit_hlt(struct vcpu *v, struct cpu_user_regs *regs)

@@ -226,7 +226,7 @@ static int vcpu_create_(struct vcpu *v)
     vmcb->exceptions = 1u << VEC_DB | 1u << VEC_AC | 1u << 18 | (uint32_t)opt_hvm_fep << VEC_UD;
     vmcb->intercepts[0] = ICPT_INTR | ICPT_NMI | ICPT_SMI | ICPT_INIT | ICPT_CR0 | ICPT_RDPMC |
                           ICPT_CPUID | ICPT_RSM | ICPT_INVD | ICPT_HLT | ICPT_INVLPGA | ICPT_IOIO |
-                          ICPT_MSR | ICPT_TASK_SWITCH | ICPT_FERR_FREEZE | ICPT_SHUTDOWN;
+                          ICPT_MSR | ICPT_FERR_FREEZE | ICPT_SHUTDOWN;
     vmcb->intercepts[1] = ICPT_VMRUN | ICPT_VMMCALL | ICPT_VMLOAD | ICPT_VMSAVE | ICPT_STGI |
                           ICPT_CLGI | ICPT_SKINIT | ICPT_ICEBP | ICPT_WBINVD | ICPT_MONITOR |
                           ICPT_MWAIT | ICPT_XSETBV;
