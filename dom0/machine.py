@@ -87,6 +87,7 @@ def is_stock(image):
 
 class Machine:
     """One QEMU. `extra` are archives to put behind the dom0 image."""
+    notice = staticmethod(print)  # who is told of what is odd, but not an error
 
     def __init__(self, hypervisor=None, cpus=2, mem="3G", cpu=DEFAULT_CPU, append="",
                  dom0_mem="1G", dom0_append="", kernel=None, initrd=None, extra=(), modules=None,
@@ -258,15 +259,31 @@ class Machine:
             pass
 
     def send(self, text):
-        """Send a line piece by piece, each awaited as its echo."""
-        for start in range(0, len(text), 40):
-            piece = text[start:start + 40]
-            self.qemu.send(piece)
-            self.wait_for(re.escape(piece), 60, f"the echo of {piece!r}")
+        """Send a line piece by piece, each awaited as its echo.
+
+        One whose echo does not come whole, as when somebody else's words lie in the middle of it, is
+        taken back and sent anew."""
+        for patience in (20, 20, 60):
+            try:
+                self._type(text, patience)
+                break
+            except TimedOut as trouble:
+                if patience == 60:
+                    raise
+                self.notice(f"a line is sent again: {trouble}")
+                self.qemu.send("\x15")
+                self.settle(1)
+                self._at = len(self.text)
         at = self._at
         self.qemu.send("\n")
         self.wait_for(r"\n", 60, "the echo of the end of the line")
         return at
+
+    def _type(self, text, patience):
+        for start in range(0, len(text), 40):
+            piece = text[start:start + 40]
+            self.qemu.send(piece)
+            self.wait_for(re.escape(piece), patience, f"the echo of {piece!r}")
 
     def wait_end(self, timeout=60):
         """Wait until QEMU ends by itself; its exit code."""

@@ -49,6 +49,9 @@ def tell(what):
         file.write(what.splitlines()[0] + "\n")
 
 
+Machine.notice = staticmethod(tell)
+
+
 class Stable:
     """One machine that is booted when first asked for, and again when it has died.
 
@@ -81,16 +84,24 @@ class Stable:
         return self.dom0
 
     def well(self):
+        """dom0's shell answers. A guest's console that a failure has left open is left first."""
         try:
-            self.machine._at = len(self.machine.text)
-            self.dom0.take_over(15)
-            return self.machine.alive()
+            for escape in ("", "\x1d"):
+                self.machine._at = len(self.machine.text)
+                self.machine.qemu.send(escape)
+                self.dom0.take_over(15)
+                if self.dom0.run("command -v xl").code == 0:
+                    return self.machine.alive()
+            return False
         except Trouble:
             return False
 
     def tidy(self, failed):
         """Leave nothing behind for the next test, the shared guest excepted if all went well."""
         if not self.dom0:
+            return
+        if failed and not self.well():
+            self.close()
             return
         try:
             self.machine.check_alive()

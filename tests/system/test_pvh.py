@@ -107,7 +107,8 @@ def test_pvh_memory_and_network(dom0, guests):
 def test_pv_shim(dom0, guests):
     """Debian's Xen as a PVH guest, which runs Debian's kernel as a PV guest of its own."""
     before = int(dom0.sh(FREE))
-    guests.linux("s", 'type="pvh"', "pvshim=1", "vcpus=2", "memory=400", 'on_poweroff="destroy"')
+    guests.linux("s", 'type="pvh"', "pvshim=1", "vcpus=2", "memory=400", 'on_poweroff="destroy"',
+                 'pvshim_extra="guest_loglvl=none"')  # it would write into what is typed
     with guests.first_console("s", 240) as guest:
         assert "Xen PV" in guest.sh("dmesg | grep 'Hypervisor detected'")
         assert guest.sh("nproc").strip() == "2"

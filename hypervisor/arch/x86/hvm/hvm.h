@@ -25,7 +25,12 @@
 #define NR_HVM_SEGS  EMUL_SEG_NONE
 
 /* Exceptions and interrupts; the types are numbered as both vendors do. */
-enum hvm_event_type { HVM_EVENT_INTR = 0, HVM_EVENT_NMI = 2, HVM_EVENT_EXCEPTION = 3 };
+enum hvm_event_type {
+    HVM_EVENT_INTR = 0,
+    HVM_EVENT_NMI = 2,
+    HVM_EVENT_EXCEPTION = 3,
+    HVM_EVENT_SOFTWARE = 4 /* INT n */
+};
 struct hvm_event {
     uint8_t vector, type; /* enum hvm_event_type */
     bool valid, has_error;

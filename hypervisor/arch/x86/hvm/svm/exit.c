@@ -272,6 +272,8 @@ static void recover_event(struct vcpu *v, uint64_t e)
 {
     uint8_t vector = EVENT_VECTOR(e), type = EVENT_TYPE(e);
 
+    if (type == HVM_EVENT_SOFTWARE && svm_of(v)->as_software)
+        type = HVM_EVENT_INTR;
     if (type != HVM_EVENT_INTR && type != HVM_EVENT_NMI && type != HVM_EVENT_EXCEPTION)
         return; /* INT n */
     if (type == HVM_EVENT_EXCEPTION && (vector == 3 || vector == 4))
@@ -407,6 +409,7 @@ void svm_exit(struct cpu_user_regs *regs)
     vmcb->inject = 0;
     if (unlikely(vmcb->exit_event & EVENT_VALID))
         recover_event(v, vmcb->exit_event);
+    svm_of(v)->as_software = false;
     dispatch(v, regs);
 }
 

@@ -572,18 +572,31 @@ static bool interruptible(const struct vcpu *v)
 
 /*
  * After VMRUN has injected an interrupt QEMU delivers it again, whatever the guest's flags are by
- * then, when something calls its CPU before the guest is left.  So it is left at once.
+ * then, when something calls its CPU before the guest is left.  As a software interrupt it comes
+ * once, but only a kernel may have one on any vector; from elsewhere the guest is left at once.
  */
+static uint64_t once_on_tcg(struct vcpu *v)
+{
+    if (get_cpl(v)) {
+        send_ipi(smp_processor_id(), VECTOR_EVENT_CHECK);
+        return HVM_EVENT_INTR;
+    }
+    svm_of(v)->as_software = true;
+    return HVM_EVENT_SOFTWARE;
+}
+
 static void inject(struct vcpu *v, const struct hvm_event *e)
 {
-    if (unlikely(on_tcg) && e->type == HVM_EVENT_INTR)
-        send_ipi(smp_processor_id(), VECTOR_EVENT_CHECK);
-    if (unlikely(e->type == HVM_EVENT_NMI)) {
+    uint64_t type = e->type;
+
+    if (unlikely(on_tcg) && type == HVM_EVENT_INTR)
+        type = once_on_tcg(v);
+    if (unlikely(type == HVM_EVENT_NMI)) {
         v->arch.hvm->nmi_masked = true;
         vmcb_of(v)->intercepts[0] |= ICPT_IRET;
         vmcb_changed(vmcb_of(v), VMCB_INTERCEPTS);
     }
-    vmcb_of(v)->inject = e->vector | (uint64_t)e->type << 8 | EVENT_VALID |
+    vmcb_of(v)->inject = e->vector | type << 8 | EVENT_VALID |
                          (e->has_error ? EVENT_HAS_ERROR : 0) |
                          (uint64_t)e->error << EVENT_ERROR_SHIFT;
 }

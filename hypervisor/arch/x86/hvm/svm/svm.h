@@ -11,6 +11,7 @@ struct svm_vcpu {
     bool fetched;
     struct vmcb *noted; /* debug builds: as it was at the last exit (clean.c) */
     bool lme;           /* the guest's EFER.LME, which the VMCB has only while there is paging */
+    bool as_software;   /* QEMU: the interrupt was injected as if by INT n (inject()) */
     /* For debug keys: how often it has left its guest, by exit code. */
     uint64_t exits[NR_LOW_EXITS], exits_npf, exits_other;
 };
