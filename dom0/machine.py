@@ -270,8 +270,8 @@ class Machine:
             except TimedOut as trouble:
                 if patience == 60:
                     raise
-                self.notice(f"a line is sent again: {trouble}")
-                self.qemu.send("\x15")
+                self.notice(f"a line is sent again: {trouble}\n{self.interrogate('qei')}")
+                self.qemu.send("\x01" * 3 + "\x15")  # input to dom0 again
                 self.settle(1)
                 self._at = len(self.text)
         at = self._at

@@ -45,8 +45,9 @@ def pytest_collection_modifyitems(items):
 def tell(what):
     """For the end of ./test, which names what has passed only because it was tried again."""
     print(what, flush=True)
-    with open(os.path.join(LOGS, "second-boots"), "a") as file:
-        file.write(what.splitlines()[0] + "\n")
+    for name, words in (("second-tries", what.splitlines()[0]), ("second-tries.log", what)):
+        with open(os.path.join(LOGS, name), "a") as file:
+            file.write(words + "\n")
 
 
 Machine.notice = staticmethod(tell)
