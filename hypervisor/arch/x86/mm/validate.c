@@ -160,24 +160,12 @@ static inline bool eight_empty(const uint64_t *e)
     return !((e[0] | e[1]) | (e[2] | e[3]) | (e[4] | e[5]) | (e[6] | e[7]));
 }
 
-static inline bool sixteen_empty(const uint64_t *e)
-{
-    return !((e[0] | e[1]) | (e[2] | e[3]) | (e[4] | e[5]) | (e[6] | e[7]) | (e[8] | e[9]) |
-             (e[10] | e[11]) | (e[12] | e[13]) | (e[14] | e[15]));
-}
-
 /* The first group of eight from n (a multiple of 8) up that is not empty, or 512. */
 static inline unsigned skip_empty_up(const uint64_t *table, unsigned n)
 {
-    const uint64_t *p = table + n, *end = table + PTES_PER_TABLE;
+    const uint64_t *p = table + n;
 
-    if (n % 16 && eight_empty(p))
-        p += 8;
-    else if (n % 16)
-        return n;
-    while (p != end && sixteen_empty(p))
-        p += 16;
-    if (p != end && eight_empty(p))
+    while (p != table + PTES_PER_TABLE && eight_empty(p))
         p += 8;
     return p - table;
 }
