@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import machine
-from conftest import LOGS, Guests
+from conftest import LOGS, UNPACKED, Guests
 from machine import DEFAULT_CPU, Machine, build
 
 NEW = "max"  # everything the emulator has: SMEP, SMAP, PKU, LA57, XSAVE...
@@ -22,7 +22,7 @@ MODELS = [pytest.param(1, DEFAULT_CPU, id="1-old"),
 def test_cpus(built, cpus, model):
     """Boots, has the CPUs it was given, runs a guest on all of them, powers off."""
     log = os.path.join(LOGS, f"cpus.{cpus}.{model[:4]}.log")
-    with Machine(cpus=cpus, cpu=model, extra=[built], log=log) as qemu:
+    with Machine(cpus=cpus, cpu=model, kernel=UNPACKED, extra=[built], log=log) as qemu:
         dom0 = qemu.boot_dom0()
         assert dom0.sh("nproc") == str(cpus)
         assert f"nr_cpus                : {cpus}" in dom0.sh("xl info")

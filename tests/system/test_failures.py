@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import LOGS
+from conftest import LOGS, UNPACKED
 from machine import Died, Machine, build, hypervisor_image
 
 pytestmark = pytest.mark.hospes_only
@@ -41,7 +41,8 @@ def by_debug_information(address):
 def test_fault_names_lines(built):
     """A fault of the hypervisor's own shows where it was and who called, by function, file and
     line, as the debug information has it."""
-    with Machine(append="noreboot", log=os.path.join(LOGS, "failure.fault.log")) as qemu:
+    with Machine(append="noreboot", kernel=UNPACKED,
+                 log=os.path.join(LOGS, "failure.fault.log")) as qemu:
         qemu.wait_for_init("kernel ")
         qemu.qemu.send("\x01\x01\x01C")
         with pytest.raises(Died, match="Panic on CPU [0-9]+: [^\n]*vector 6,"):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import LOGS
+from conftest import LOGS, UNPACKED
 from machine import Machine, build
 from test_guests import complaints, names, verdicts
 
@@ -34,7 +34,7 @@ def by_xl(built):
     extra = os.path.join(LOGS, "stress.img")
     with open(extra, "wb") as file:
         image.write(file)
-    with Machine(cpus=4, append="dom0_max_vcpus=1", extra=[extra],
+    with Machine(cpus=4, append="dom0_max_vcpus=1", kernel=UNPACKED, extra=[extra],
                  log=os.path.join(LOGS, "stress.log")) as machine:
         dom0 = machine.boot_dom0()
 
