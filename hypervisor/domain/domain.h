@@ -128,7 +128,7 @@ void domain_shutdown(struct domain *d, uint32_t reason);
 int domain_resume(struct domain *d);
 /* The guest did something no guest may do: ends it alone, with its registers on the console. */
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
-/* Resets v to the state before VCPUOP_initialise; -ERESTART. */
+/* Resets v to the state before VCPUOP_initialise; -ENOMEM. */
 int vcpu_reset(struct vcpu *v);
 
 /* Reference counting.  lookup: by id, with a reference, or NULL; dying domains are found too. */
@@ -142,6 +142,9 @@ struct vcpu *domain_vcpu(const struct domain *d, unsigned id);
 
 /* Registration of guest areas (VCPUOP_register_*). */
 int map_vcpu_info(struct vcpu *v, uint64_t gfn, unsigned offset);
+/* Nobody sends v events any more; or somebody may just be doing so, then the page is let go when he
+ * must have ended: 0, -ENOMEM. */
 void unmap_vcpu_info(struct vcpu *v);
+int unmap_vcpu_info_rcu(struct vcpu *v);
 /* Where v->info points while v has registered none: in shared_info, or where no guest sees it. */
 struct vcpu_info *vcpu_default_info(struct vcpu *v);

@@ -99,16 +99,21 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 
 int vcpu_reset(struct vcpu *v)
 {
+    int ret;
+
     vcpu_pause(v);
-    unmap_vcpu_info(v);
+    ret = unmap_vcpu_info_rcu(v); /* its ports stay open */
+    if (ret)
+        goto unpause;
     spin_lock(&v->domain->lock);
     units_vcpu_reset(v);
     v->is_initialised = false;
     v->runstate_guest = v->time_guest = 0;
     v->pause_flags = BIT(VPF_down);
     spin_unlock(&v->domain->lock);
+unpause:
     vcpu_unpause(v);
-    return 0;
+    return ret;
 }
 
 int domain_kill(struct domain *d)

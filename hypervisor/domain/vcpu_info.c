@@ -10,6 +10,7 @@
 #include "arch/api/arch_mm.h"
 #include "domain/domain.h"
 #include "event/event.h"
+#include "kernel/rcu.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -68,7 +69,8 @@ drop_page:
     return ret;
 }
 
-void unmap_vcpu_info(struct vcpu *v)
+/* v has its default place again; the page that it leaves, with the references, or NULL. */
+static struct page_info *leave_page(struct vcpu *v)
 {
     struct page_info *pg;
 
@@ -79,6 +81,40 @@ void unmap_vcpu_info(struct vcpu *v)
         v->info_page = NULL;
     }
     spin_unlock(&v->domain->lock);
+    return pg;
+}
+
+void unmap_vcpu_info(struct vcpu *v)
+{
+    struct page_info *pg = leave_page(v);
+
     if (pg)
         put_page_and_type(pg);
+}
+
+struct left_page {
+    struct rcu_head rcu;
+    struct page_info *pg;
+};
+
+static void put_left_page(struct rcu_head *head)
+{
+    struct left_page *left = container_of(head, struct left_page, rcu);
+
+    put_page_and_type(left->pg);
+    xfree(left);
+}
+
+int unmap_vcpu_info_rcu(struct vcpu *v)
+{
+    struct left_page *left = xzalloc(struct left_page);
+
+    if (!left)
+        return -ENOMEM;
+    left->pg = leave_page(v);
+    if (left->pg)
+        call_rcu(&left->rcu, put_left_page);
+    else
+        xfree(left);
+    return 0;
 }

@@ -3,6 +3,7 @@
 #include "ground.h"
 #include "arch/x86/mm/mm.h"
 #include "event/event.h"
+#include "kernel/rcu.h"
 
 static struct domain *d;
 static unsigned type_refs, moved;
@@ -104,6 +105,35 @@ static void test_moves(void **state)
     assert_int_equal(map_vcpu_info(d->vcpu[1], gfn, 0), -EINVAL);
 }
 
+/* Who has just read where it is may still write there: a vcpu that is reset keeps the page so long.
+ */
+static void test_reset(void **state)
+{
+    struct domain *other = fake_domain(4, 1);
+    struct vcpu *v = other->vcpu[0];
+    struct page_info *pg;
+    uint64_t before;
+
+    (void)state;
+    v->info = vcpu_default_info(v);
+    fake_run_on(0, v);
+    assert_int_equal(unmap_vcpu_info_rcu(v), 0); /* which was nowhere */
+    before = heap_free_pages();
+    pg = alloc_domain_pages(other, 0, 0);
+    assert_int_equal(map_vcpu_info(v, mfn_x(page_to_mfn(pg)), 0), 0);
+    assert_int_equal(unmap_vcpu_info_rcu(v), 0);
+    assert_ptr_equal(v->info, vcpu_default_info(v));
+    put_page_alloc(pg);
+    assert_int_equal(type_refs, 1);
+    assert_int_equal(heap_free_pages(), before - 1);
+    for (fake_cpu = nr_cpu_ids; fake_cpu--;)
+        rcu_quiescent();
+    fake_cpu = 0;
+    rcu_run_callbacks();
+    assert_int_equal(type_refs, 0);
+    assert_int_equal(heap_free_pages(), before);
+}
+
 /* The shared info's own page will do, even where the old place is (found by fuzzing). */
 static void test_overlap(void **state)
 {
@@ -141,10 +171,8 @@ static void test_unseen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_moves),
-        cmocka_unit_test(test_overlap),
-        cmocka_unit_test(test_unseen),
+        cmocka_unit_test(test_bounds),  cmocka_unit_test(test_moves),  cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_overlap), cmocka_unit_test(test_unseen),
     };
 
     return cmocka_run_group_tests_name("mem/vcpu_info", tests, setup, NULL);
