@@ -18,6 +18,7 @@
 static struct domain *d;
 static struct vcpu *caller;
 static uint8_t buf[65536];
+static unsigned calls; /* that the last set_context() took */
 
 static long set_context(const void *from, uint32_t size)
 {
@@ -29,7 +30,11 @@ static long set_context(const void *from, uint32_t size)
 
     memcpy(copy, from, size);
     op.u.hvmcontext.buffer.p = copy;
-    rc = domctl_sethvmcontext(&c, &op);
+    calls = 0;
+    do {
+        rc = domctl_sethvmcontext(&c, &op);
+        calls++;
+    } while (rc == -ERESTART);
     free(copy);
     return rc;
 }
@@ -249,6 +254,37 @@ static void lists(void **state)
     assert_int_equal(end(), -EINVAL);
 }
 
+/* A list of thousands of small ones gives way, and goes on; another list begins with its header. */
+static void many_records(void **state)
+{
+    struct hvm_hw_cpu c = long_mode();
+    struct call call = {.v = caller, .d = d};
+    struct xen_domctl op = {.u.hvmcontext.buffer.p = buf};
+
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < 5000; i++)
+        add(HVM_SAVE_CODE(PIT), 0, "", 0);
+    add(HVM_SAVE_CODE(CPU), 0, &c, sizeof(c));
+    assert_int_equal(end(), 0);
+    assert_int_equal(calls, 1);
+    fake_preempt = true;
+    c.rip++;
+    memcpy(buf + used - 8 - sizeof(c), &c, sizeof(c));
+    assert_int_equal(set_context(buf, used), 0);
+    assert_in_range(calls, 100, 5000);
+    assert_int_equal(d->vcpu[0]->arch.regs.rip, c.rip);
+    /* Given up in the middle, then one with no header. */
+    op.u.hvmcontext.size = used;
+    assert_int_equal(domctl_sethvmcontext(&call, &op), -ERESTART);
+    buf[0] = 0x55;
+    op.u.hvmcontext.size = used - 1;
+    assert_int_equal(domctl_sethvmcontext(&call, &op), -EINVAL);
+    op.u.hvmcontext.size = used;
+    assert_int_equal(domctl_sethvmcontext(&call, &op), -EINVAL);
+    fake_preempt = false;
+}
+
 /*
  * What the manual says a CPU looks at before it enters a guest (AMD volume 2, 15.5.1), in other
  * words than the code's.
@@ -462,6 +498,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(round_trip, setup),
         cmocka_unit_test_setup(lists, setup),
+        cmocka_unit_test_setup(many_records, setup),
         cmocka_unit_test_setup(impossible_states, setup),
         cmocka_unit_test_setup(random_states, setup),
         cmocka_unit_test_setup(pending_events, setup),

@@ -88,8 +88,16 @@ struct hvm_vcpu {
     struct vlapic lapic;
 };
 
+/* A list of records that is being taken over, and how far that has come; under the domctl lock. */
+struct hvm_load {
+    domid_t by;
+    uint32_t size, at; /* bytes; at 0: none is */
+    uint64_t buffer;
+};
+
 struct hvm_domain {
     struct p2m p2m;
+    struct hvm_load load;
     uint64_t params[HVM_NR_PARAMS];
     uint8_t callback_vector; /* HVM_PARAM_CALLBACK_IRQ of type vector; 0: none */
 };

@@ -13,6 +13,8 @@
 /* More than any caller has to say: all records that this version knows, of all vcpus. */
 #define MAX_CONTEXT 0x400000u
 
+#define RECORDS_BATCH 16
+
 static uint32_t context_size(const struct domain *d)
 {
     uint32_t size = 2 * sizeof(struct hvm_save_descriptor) + sizeof(struct hvm_save_header);
@@ -166,35 +168,41 @@ static int take_header(const struct hvm_save_descriptor *desc, uint64_t addr)
     return header.magic == HVM_FILE_MAGIC && header.version == HVM_FILE_VERSION ? 0 : -EINVAL;
 }
 
-static int take_all(struct domain *d, uint64_t addr, uint32_t size, void *buf)
+/* Some records from *at on: 0: all are done; -ERESTART: *at says where to go on. */
+static int take_some(struct domain *d, uint64_t addr, uint32_t size, void *buf, uint32_t *at)
 {
     struct hvm_save_descriptor desc;
-    uint32_t at = 0;
-    bool first = true;
     int rc = 0;
 
-    for (; !rc; at += desc.length, first = false) {
-        if (size - at < sizeof(desc))
+    for (unsigned n = 1; !rc; n++) {
+        bool first = !*at;
+
+        if (size - *at < sizeof(desc))
             return -EINVAL;
-        if (copy_from_guest(&desc, addr + at, sizeof(desc)))
+        if (copy_from_guest(&desc, addr + *at, sizeof(desc)))
             return -EFAULT;
-        at += sizeof(desc);
-        if (desc.length > size - at)
+        if (desc.length > size - *at - sizeof(desc))
             return -EINVAL;
+        *at += sizeof(desc);
         if (first)
-            rc = take_header(&desc, addr + at);
+            rc = take_header(&desc, addr + *at);
         else if (desc.typecode == HVM_SAVE_CODE(END))
             return 0;
         else
-            rc = take_record(d, &desc, addr + at, buf);
+            rc = take_record(d, &desc, addr + *at, buf);
+        *at += desc.length;
+        if (!rc && n % RECORDS_BATCH == 0 && hypercall_preempt_check())
+            rc = -ERESTART;
     }
     return rc;
 }
 
+/* A caller may list as many records as fit.  A call that is not the one that gave way begins. */
 long domctl_sethvmcontext(struct call *c, struct xen_domctl *op)
 {
     const struct xen_domctl_hvmcontext *h = &op->u.hvmcontext;
     struct domain *d = c->d;
+    struct hvm_load *l;
     void *buf;
     long rc;
 
@@ -203,9 +211,16 @@ long domctl_sethvmcontext(struct call *c, struct xen_domctl *op)
     buf = xzalloc_bytes(1, HVM_MAX_RECORD);
     if (!buf)
         return -ENOMEM;
+    l = &d->arch.hvm->load;
+    if (!l->at || l->by != c->v->domain->id || l->buffer != handle_addr(h->buffer) ||
+        l->size != h->size)
+        *l = (struct hvm_load){
+            .by = c->v->domain->id, .buffer = handle_addr(h->buffer), .size = h->size};
     domain_pause(d);
-    rc = take_all(d, handle_addr(h->buffer), h->size, buf);
+    rc = take_some(d, l->buffer, l->size, buf, &l->at);
     domain_unpause(d);
+    if (rc != -ERESTART)
+        l->at = 0;
     xfree(buf);
     return rc;
 }
