@@ -241,7 +241,8 @@ static int map_grant(struct vcpu *v, struct domain *rd, struct gnttab_map_grant_
                                    GNTMAP_contains_pte | GNTMAP_application_map),
                      __ATOMIC_RELEASE);
     arg->handle = handle;
-    arg->dev_bus_addr = mfn_to_maddr(mfn);
+    /* Who has a physical address space of his own learns nothing of the host's. */
+    arg->dev_bus_addr = v->domain->is_hvm ? arg->host_addr : mfn_to_maddr(mfn);
     return GNTST_okay;
 
 put_granter:
@@ -318,10 +319,10 @@ static int unmap_grant(struct vcpu *v, uint32_t handle, uint64_t host_addr, uint
         return GNTST_bad_handle;
     left = flags;
     if (dev_bus_addr && (flags & GNTMAP_device_map)) {
-        if (dev_bus_addr >> PAGE_SHIFT == map->mfn)
+        if (v->domain->is_hvm || dev_bus_addr >> PAGE_SHIFT == map->mfn)
             left &= ~(uint32_t)GNTMAP_device_map;
         else
-            rc = GNTST_general_error;
+            rc = GNTST_bad_dev_addr;
     }
     if (rc == GNTST_okay && host_addr && (flags & GNTMAP_host_map)) {
         rc = unmap_page(v->domain, host_addr, _mfn(map->mfn), new_addr, flags);

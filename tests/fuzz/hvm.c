@@ -517,6 +517,10 @@ static void create(bool large)
     struct vcpu *v;
     int err;
 
+    cfg.max_vcpus = 129; /* more than there are numbers of local APICs */
+    if (domain_create(GUEST, &cfg, false, &err) || err != -EINVAL)
+        complain("%u vcpus: %d", cfg.max_vcpus, err);
+    cfg.max_vcpus = 2;
     d = domain_create(GUEST, &cfg, false, &err);
     if (!d)
         complain("no domain: %d", err);

@@ -28,6 +28,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include <xen/domctl.h>
+#include <xen/hvm/hvm_info_table.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/sched.h>
 
@@ -369,6 +370,8 @@ static int hvm_domain_create(struct domain *d, const struct xen_domctl_createdom
         return -EOPNOTSUPP;
     if (cfg->arch.emulation_flags != XEN_X86_EMU_LAPIC)
         return -EOPNOTSUPP;
+    if (d->max_vcpus > HVM_MAX_VCPUS) /* APIC IDs are twice the numbers, and 255 is for all */
+        return -EINVAL;
     /* A guest cannot tell one from the other, but for the time that it takes. */
     if (!(cfg->flags & XEN_DOMCTL_CDF_hap))
         printk(KERN_INFO "d%u: shadow page tables are asked for, nested ones are used\n", d->id);

@@ -113,6 +113,32 @@ TEST(interface_grant_on_ram)
     page_free(page);
 }
 
+/* Where the page is in the host is not told, and cannot be tried out. */
+TEST(interface_grant_for_devices)
+{
+    struct gnttab_map_grant_ref m = {.host_addr = HOLE,
+                                     .flags = GNTMAP_host_map | GNTMAP_device_map,
+                                     .ref = GRANT_REF,
+                                     .dom = DOMID_SELF};
+    struct gnttab_unmap_grant_ref u = {.host_addr = HOLE};
+
+    grant_page(0);
+    CHECK_EQ(HC3(grant_table_op, GNTTABOP_map_grant_ref, &m, 1), 0);
+    REQUIRE_EQ(m.status, GNTST_okay);
+    CHECK_EQ(m.dev_bus_addr, HOLE);
+    u.handle = m.handle;
+    CHECK_EQ(HC3(grant_table_op, GNTTABOP_unmap_grant_ref, &u, 1), 0);
+    CHECK_EQ(u.status, GNTST_okay);
+    CHECK_EQ(table[GRANT_REF].flags & GTF_writing, GTF_writing);
+    u.host_addr = 0;
+    u.dev_bus_addr = HOLE + 4096;
+    CHECK_EQ(HC3(grant_table_op, GNTTABOP_unmap_grant_ref, &u, 1), 0);
+    CHECK_EQ(u.status, GNTST_okay);
+    CHECK_EQ(HC3(grant_table_op, GNTTABOP_unmap_grant_ref, &u, 1), 0);
+    CHECK_EQ(u.status, GNTST_bad_handle);
+    take_back();
+}
+
 /* --- lists of calls --- */
 
 TEST(interface_multicall)
