@@ -82,6 +82,7 @@ static int setup(void **state)
     for (uint64_t gfn = 0; gfn < FRAMES; gfn++)
         assert_int_equal(p2m_place(d, _gfn(gfn), page_of(d), P2M_RAM), 0);
     fake_run_on(0, v);
+    host_cpu.features[XEN_X86_FEATURE_PAGE1GB / 32] = 1u << XEN_X86_FEATURE_PAGE1GB % 32;
     paging = (struct hvm_paging){.cr0 = CR0_PG | CR0_PE | CR0_WP,
                                  .cr3 = 0x1000,
                                  .cr4 = CR4_PAE,
@@ -191,6 +192,10 @@ static void test_large_pages(void **state)
     entry(0x4000, 2, 0x5000 | LEAF | 1ULL << 46); /* more than the CPU has */
     entry(0x4000, 3, 0x5000 | LEAF | 1ULL << 58); /* nobody's */
     assert_int_equal(walk(0x40123456, 0), 0x80123456);
+    host_cpu.features[XEN_X86_FEATURE_PAGE1GB / 32] = 0; /* neither has the CPU */
+    entry(0x2000, 2, 0xc0000000 | LEAF | PTE_PSE);
+    assert_int_equal(walk(0x80123456, PFEC_WRITE), FAULT);
+    assert_int_equal(error, PFEC_WRITE | PFEC_PRESENT | PFEC_RSVD);
     assert_int_equal(walk(0x2abcde, PFEC_WRITE), 0x4abcde);
     assert_int_equal(*(uint64_t *)at(0x3008), 0x400000 | LEAF | PTE_PSE | PTE_ACCESSED | PTE_DIRTY);
     assert_int_equal(walk(0x8000000123, 0), FAULT);
@@ -235,6 +240,10 @@ static void test_smap_and_keys(void **state)
     assert_int_equal(error, PFEC_PRESENT | PFEC_USER | PFEC_WRITE | PFEC_KEY);
     assert_int_equal(walk(0x1000, HVM_KEYS), 0x6000);
     assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_WRITE), FAULT);
+    entry(0x4000, 2, (0x7000 | LEAF | 5ULL << 59) & ~(uint64_t)PTE_RW); /* forbidden twice */
+    assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_USER | PFEC_WRITE), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_USER | PFEC_WRITE | PFEC_KEY);
+    entry(0x4000, 2, 0x7000 | LEAF | 5ULL << 59);
     paging.cr0 &= ~CR0_WP;
     assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_WRITE), 0x7000);
     assert_int_equal(walk(0x2000, HVM_KEYS | PFEC_WRITE | PFEC_USER), FAULT);
@@ -290,6 +299,13 @@ static void test_legacy_modes(void **state)
     entry32(0x9000, 3, 0x1000000 | LEAF | PTE_PSE | 1u << 21);
     assert_int_equal(walk(0xc12345, 0), FAULT);
     assert_int_equal(error, PFEC_PRESENT | PFEC_RSVD);
+    paging.efer = EFER_NXE; /* no bit of such an entry forbids it, nor does an error tell of it */
+    assert_int_equal(walk(0x402123, PFEC_FETCH), 0xb123);
+    assert_int_equal(walk(0x403123, PFEC_FETCH), FAULT);
+    assert_int_equal(error, 0);
+    paging.cr4 |= CR4_SMEP;
+    assert_int_equal(walk(0x403123, PFEC_FETCH), FAULT);
+    assert_int_equal(error, PFEC_FETCH);
     paging.cr4 = 0; /* it leads to a table then */
     assert_int_equal(walk(0x812345, 0), FAULT);
     paging.cr0 = CR0_PE;

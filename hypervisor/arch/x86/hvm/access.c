@@ -28,6 +28,7 @@ struct walk {
     uint64_t *missing; /* where a frame of the tables' has no RAM */
     struct hvm_walk *memory;
     uint64_t reserved; /* bits that entries must not have */
+    unsigned largest;  /* the shift of the largest pages of long mode */
 };
 #define NOTHING_MISSING (~0ULL)
 
@@ -113,9 +114,9 @@ static int check_rights(const struct walk *w, uint64_t rights, uint64_t any, uin
             fine = fine && user_page;
         else if (user_page && (w->access & HVM_SMAP) && (w->p.cr4 & CR4_SMAP))
             fine = false;
-        if (fine && user_page && (w->access & HVM_KEYS) && (w->p.cr4 & CR4_PKE) &&
-            (w->p.efer & EFER_LMA) && !key_allows(w, leaf)) {
-            *error |= PFEC_KEY;
+        if (user_page && (w->access & HVM_KEYS) && (w->p.cr4 & CR4_PKE) && (w->p.efer & EFER_LMA) &&
+            !key_allows(w, leaf)) {
+            *error |= PFEC_KEY; /* and maybe not it alone */
             fine = false;
         }
     }
@@ -157,7 +158,8 @@ static int walk_long(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_
         if (!(e & PTE_PRESENT))
             return -EFAULT;
         leaf = shift == PAGE_SHIFT || (e & PTE_PSE);
-        if (unlikely((e & w->reserved) || (leaf && (shift > 30 || (e & reserved_below(shift))))))
+        if (unlikely((e & w->reserved) ||
+                     (leaf && (shift > w->largest || (e & reserved_below(shift))))))
             return reserved_bits(error);
         rights &= e;
         any |= e;
@@ -280,9 +282,12 @@ static noinline bool walk(struct vcpu *v, struct hvm_walk *m, uint64_t addr, uin
     uint64_t gpa;
 
     *error = access & (PFEC_WRITE | PFEC_USER);
-    if ((access & PFEC_FETCH) && ((w.p.efer & EFER_NXE) || (w.p.cr4 & CR4_SMEP)))
+    /* Tables of two levels have no bit that forbids it: EFER.NXE changes nothing there. */
+    if ((access & PFEC_FETCH) &&
+        (((w.p.efer & EFER_NXE) && (w.p.cr4 & CR4_PAE)) || (w.p.cr4 & CR4_SMEP)))
         *error |= PFEC_FETCH;
     w.reserved = reserved_in(&w.p);
+    w.largest = cpu_has(PAGE1GB) ? L3_SHIFT : L2_SHIFT;
     m->what = 0;
     m->generation = generation_of(v);
     if (likely(w.p.efer & EFER_LMA))
