@@ -65,7 +65,9 @@ def live(dom0, seed, seconds):
                 f"vcpus=4 memory=32 maxmem=40 {ENDS}", 120)
     for name, patience in zip(IMAGES, (seconds + 5, 2)):
         wait(dom0, name, patience)
-    return [said(dom0, name, "calls") for name in IMAGES]
+    calls = [said(dom0, name, "calls") for name in IMAGES]
+    assert all(calls), f"calls of {IMAGES}: {calls}"
+    return calls
 
 
 def live_hvm(dom0, seed, seconds):
@@ -76,7 +78,9 @@ def live_hvm(dom0, seed, seconds):
             f"vcpus=4 {memory} {ENDS}", 120)
     dom0.run(f"sleep 1; xl trigger {HVM} nmi 1; xl pause {HVM} && xl unpause {HVM}; xl debug-keys q", 60)
     wait(dom0, HVM, seconds + 15)
-    return [said(dom0, HVM, "calls"), said(dom0, HVM, "snippets")]
+    calls = said(dom0, HVM, "calls")
+    assert calls, "no call in a life"
+    return [calls, said(dom0, HVM, "snippets")]
 
 
 @pytest.mark.hospes_only

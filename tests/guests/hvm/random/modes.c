@@ -17,8 +17,9 @@ extern u8 random_begin[], random_end[], stop16[], stop32[];
 extern u64 boot_l2[4 * 512], boot_l4[512];
 static u32 two_levels[1024] __aligned(4096);
 static u64 three_levels[4] __aligned(32);
-static volatile u64 taken; /* the low pages, since when */
-static u8 *volatile low;   /* address 0: not that a compiler knows */
+static u64 first_gb[512] __aligned(4096); /* without bits that need EFER.NXE */
+static volatile u64 taken;                /* the low pages, since when */
+static u8 *volatile low;                  /* address 0: not that a compiler knows */
 
 void play(struct cpu *cpu);
 void random_start(void);
@@ -50,7 +51,10 @@ void modes_init(void)
 {
     for (unsigned i = 0; i < 1024; i++)
         two_levels[i] = i << 22 | LEGACY_RW;
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 512; i++)
+        first_gb[i] = (u64)i << 21 | LEGACY_RW;
+    three_levels[0] = (u64)first_gb | 1;
+    for (unsigned i = 1; i < 4; i++)
         three_levels[i] = (u64)&boot_l2[512 * i] | 1;
 }
 
@@ -123,7 +127,7 @@ static void begin32(struct player *p, struct vcpu_hvm_x86_32 *c, unsigned cpu)
         c->cr0 |= 1u << 31;
         c->cr3 = (u64)boot_l4;
         c->cr4 = 1 << 5;
-        c->efer = EFER_LME;
+        c->efer = EFER_LME | EFER_NXE;
     }
 }
 

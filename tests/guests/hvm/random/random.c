@@ -47,7 +47,7 @@ bool one_in(struct player *p, unsigned n)
 
 static void step(struct player *p)
 {
-    switch (below(p, 64)) {
+    switch (p->calls ? below(p, 64) : 0) {
     case 0 ... 15:
         return call(p);
     case 16 ... 21:
@@ -90,6 +90,26 @@ static void look_after_others(unsigned id)
     }
 }
 
+/*
+ * How far they have come, for dom0: at the first calls, and ever more seldom, since an early end is
+ * likely.  One at a time tells, unless that takes it long.
+ */
+void tell(void)
+{
+    static u64 told;
+    u64 was = told, ms = rdtsc_() >> 20, calls = 0, traps = 0, snippets = 0, starts = 0;
+
+    if (ms == was || !__sync_bool_compare_and_swap(&told, was, ms))
+        return;
+    for (unsigned i = 0; i < MAX_CPUS; i++) {
+        calls += players[i].calls;
+        traps += players[i].traps;
+        snippets += players[i].snippets;
+        starts += players[i].starts;
+    }
+    say("RANDOM %lu calls, %lu snippets, %lu traps, %lu starts\n", calls, snippets, traps, starts);
+}
+
 /* When all of them are stuck the hypervisor ends it.  First by one vcpu alone. */
 static void feed_watchdog(void)
 {
@@ -99,19 +119,6 @@ static void feed_watchdog(void)
         HC2(sched_op, SCHEDOP_watchdog, &w);
     else
         w.id = HC2(sched_op, SCHEDOP_watchdog, &w);
-}
-
-static void tell(void)
-{
-    u64 calls = 0, traps = 0, snippets = 0, starts = 0;
-
-    for (unsigned i = 0; i < MAX_CPUS; i++) {
-        calls += players[i].calls;
-        traps += players[i].traps;
-        snippets += players[i].snippets;
-        starts += players[i].starts;
-    }
-    say("RANDOM %lu calls, %lu snippets, %lu traps, %lu starts\n", calls, snippets, traps, starts);
 }
 
 /* One tells; whoever finds that it has not come to its end ends it. */
@@ -135,7 +142,7 @@ void play(struct cpu *cpu);
 void play(struct cpu *cpu)
 {
     struct player *p = &players[cpu->id];
-    static u64 told, steps[MAX_CPUS];
+    static u64 steps[MAX_CPUS], next;
 
     p->calm = true;
     p->in_snippet = 0;
@@ -154,8 +161,8 @@ void play(struct cpu *cpu)
                 finish();
             look_after_others(cpu->id);
             feed_watchdog();
-            if (rdtsc_() - told > 1000 * ticks_per_ms) {
-                told = rdtsc_();
+            if (rdtsc_() >= next) {
+                next = rdtsc_() + 1000 * ticks_per_ms;
                 tell();
             }
         }

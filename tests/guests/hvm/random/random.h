@@ -43,6 +43,7 @@ extern bool forced; /* instructions may be emulated on request */
 extern bool breakpoints;
 
 struct player *me(void);
+void tell(void);
 u64 draw(struct player *p);
 unsigned below(struct player *p, unsigned n);
 bool one_in(struct player *p, unsigned n);
