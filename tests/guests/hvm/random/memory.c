@@ -4,7 +4,6 @@
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 
-u8 own[OWN][4096] __aligned(4096);
 u64 play_table[512] __aligned(4096);
 /*
  * Below 1 MB there is no code for them: what goes astray mostly comes to 0, and from there to the
@@ -37,7 +36,7 @@ u64 some_gfn(struct player *p)
     case 1: /* the pages of console and xenstore */
         return one_in(p, 8) ? boot_info.console.domU.mfn + below(p, 3) - 1 : APIC >> 12;
     case 2:
-        return 0x10 + below(p, 0xf0); /* below 1 MB, but not where CPUs begin */
+        return 0x10 + below(p, 0x70); /* below 1 MB, but not where CPUs begin */
     case 3:
         return 0x100000 + below(p, 0x400);
     case 4:
