@@ -2,12 +2,14 @@
 """PVH guests: Debian's own kernel in a machine of its own, by stock xl."""
 import base64
 import os
+import random
 import re
 import subprocess
 
 import pytest
 
 from conftest import SHIM
+from test_soak import in_use
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FREE = "xl info free_memory"
@@ -148,9 +150,26 @@ def tsc(dom0):
     return int(re.search(r"^ +tsc 0x(\w+)", text, re.M).group(1), 16)
 
 
+# Commands, within how many seconds of them, and who of those that they may have made by then is destroyed.
+ENDS = [("xl save h /tmp/again", 8, ("h",)),
+        ("xl migrate -s '' h 'xl migrate-receive'", 12, ("h", "h--incoming")),
+        ("xl migrate -s '' h 'xl migrate-receive'", 12, ("h--incoming", "h"))]
+
+
+def killed_on_the_way(dom0, command, within, victims):
+    """Domains destroyed at a random moment of what the tools do with them; the tools see it, and end."""
+    wait = f"{random.uniform(0.2, within):.1f}"
+    print(f"{command}, {victims} destroyed after {wait} s")
+    dom0.sh(f"{command} >/tmp/log 2>&1 & sleep {wait}; xl destroy {victims[0]}; wait $!; true", 120)
+    for victim in victims:
+        dom0.run(f"xl destroy {victim}")
+    dom0.run("rm -f /tmp/again")
+    dom0.until("! xl list | grep -q -e '^h' -e null", 60)
+
+
 def test_pvh_moves(dom0, guests):
     """Live migration to this same host under load, a snapshot from which it goes on, and its restore.
-    It has ballooned: there are frames with nothing in them."""
+    It has ballooned: there are frames with nothing in them. What is ended in the middle leaves nothing."""
     guests.linux("h", 'type="pvh"', "vcpus=2", "maxmem=192")
     with guests.first_console("h") as guest:
         guest.sh(CHECKER)
@@ -162,13 +181,21 @@ def test_pvh_moves(dom0, guests):
     assert tables(dom0) < few  # leaves are large again, though the tools come with single pages
     dom0.sh("xl save -c h /tmp/h.save >/tmp/log 2>&1 || { tail /tmp/log; false; }", 200)
     goes_on(dom0)
-    # Its TSC goes on where it was when it was saved.
     last = tsc(dom0)
-    dom0.sh("xl destroy h; xl restore -p /tmp/h.save >/tmp/log 2>&1 || { tail /tmp/log; false; }; rm /tmp/h.save", 200)
+    dom0.sh("xl destroy h")
+    dom0.gone("h")
+    before = in_use(dom0)
+    killed_on_the_way(dom0, "xl restore -p /tmp/h.save", 4, ("h",))
+    assert in_use(dom0) == before
+    # Its TSC goes on where it was when it was saved.
+    dom0.sh("xl restore -p /tmp/h.save >/tmp/log 2>&1 || { tail /tmp/log; false; }; rm /tmp/h.save", 200)
     assert tsc(dom0) < last
     dom0.sh("xl unpause h")
     goes_on(dom0)
     assert tables(dom0) < few
+    killed_on_the_way(dom0, *random.choice(ENDS))
+    assert in_use(dom0) == before
+    assert dom0.run("cat /proc/[0-9]*/comm 2>/dev/null | grep libxl-save").code
 
 
 def test_pvh_hotplug_and_ends(dom0, guests):
