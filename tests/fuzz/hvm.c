@@ -421,6 +421,7 @@ static void enter(struct vcpu *v)
 /* --- the shadow --- */
 
 static uint16_t *leaves; /* per frame */
+static uint64_t highest; /* gfn */
 
 static uint64_t count_tables(const uint64_t *table, unsigned level, uint64_t gfn, uint64_t *demand)
 {
@@ -442,8 +443,8 @@ static uint64_t count_tables(const uint64_t *table, unsigned level, uint64_t gfn
             n += count_tables(mfn_to_virt(_mfn(mfn)), level - 1, gfn, demand);
             continue;
         }
-        if (gfn > p->max_gfn)
-            complain("gfn %#lx is beyond the highest, %#lx", (long)gfn, (long)p->max_gfn);
+        if (gfn > highest)
+            complain("gfn %#lx is beyond the highest, %#lx", (long)gfn, (long)highest);
         if (level > 1 && (p->logging || type != P2M_RAM))
             complain("gfn %#lx has a large leaf of type %u", (long)gfn, type);
         if (type == P2M_GRANT_RO && (e & PTE_RW))
@@ -472,6 +473,7 @@ static void check_memory(void)
     if (d->dying)
         return;
     leaves = calloc(max_page, sizeof(*leaves));
+    highest = p2m_max_gfn(d);
     tables = count_tables(p->root, P2M_LEVELS, 0, &demand);
     if (tables != p->tables)
         complain("there are %lu tables, %lu are counted", (long)tables, (long)p->tables);

@@ -2,7 +2,11 @@
 """Bare-metal PVH guests (tests/guests/hvm): attackers in ring 0 of a machine of their own, and what
 must go on working. As in test_guests.py, whose kinds of tests these are; what may or must end its
 guest runs in several domains at once."""
+import base64
+import gzip
 import os
+import re
+import struct
 import subprocess
 
 import pytest
@@ -10,7 +14,6 @@ import pytest
 from conftest import LOGS
 from machine import Trouble, build
 from test_guests import CONSOLE, CRASH, POWER_OFF, SOURCES, XL_LOG, Runs, complaints, judge, names
-import re
 
 pytestmark = pytest.mark.hospes_only
 FILES = ["hvm/tests/*.c"]
@@ -26,6 +29,7 @@ def extra(built):
     image = build.Image()
     for name in ("hvm", "hvm32", "stress-hvm"):
         image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
+    image.directory("var/lib/xen/dump")
     image.add("etc/xen/hvm.cfg", b'type = "pvh"\nkernel = "/boot/hvm"\nmemory = 64\nvcpus = 2\n'
               b'on_crash = "destroy"\non_reboot = "destroy"\n'
               # QEMU's CPU forgets, on VMRUN and #VMEXIT, which breakpoints it has: a vcpu that uses some and
@@ -110,6 +114,41 @@ def test_hvm_death(ends, name):
     assert f"TEST {name}: DYING" in text, "the guest did not come so far"
     assert "GUEST" not in text.split(f"{name}: DYING")[1], "it lives:\n" + text
     assert ends.end[name] == ENDS.get(name, CRASH), "it ended otherwise, or hung"
+
+
+def section(head, entry):
+    """Of a core that begins with `head`, the section with entries of that size: offset, size."""
+    assert head[:6] == b"\x7fELF\x02\x01" and struct.unpack_from("<H", head, 16)[0] == 4  # a core
+    at, = struct.unpack_from("<Q", head, 0x28)
+    size, count = struct.unpack_from("<HH", head, 0x3a)
+    rows = [struct.unpack_from("<IIQQQQIIQQ", head, at + i * size) for i in range(count)]
+    return [row[4:6] for row in rows if row[9] == entry][0]
+
+
+def test_hvm_core(ends):
+    """The tools make a core of a guest that has crashed, to its end: each page of its memory, and where
+    it was."""
+    dom0, core = ends.runs.stable.get(), "/var/lib/xen/dump/core"
+
+    def part(at, size):
+        return gzip.decompress(base64.b64decode(
+            dom0.sh(f"tail -c +{at + 1} {core} | head -c {size} | gzip | base64", 60)))
+    dom0.sh("""xl create -q /etc/xen/hvm.cfg 'name="core"' 'extra="death_crash"' memory=8 """
+            """'on_crash="coredump-destroy"'""", 60)
+    dom0.gone("core", 120)
+    head = part(0, 1024)
+    table, pages = section(head, 8), section(head, 4096)
+    frames = struct.unpack(f"<{table[1] // 8}Q", part(*table))
+    assert pages[1] == 4096 * len(frames)
+    frames = [gfn for gfn in frames if gfn != (1 << 64) - 1]  # the tools thought there were more
+    assert 8 << 8 >= len(frames) > (8 << 8) - 64 and frames == sorted(set(frames))
+    assert int(dom0.sh(f"stat -c %s {core}")) >= sum(pages)
+    wrote = re.findall(r"in the core: 0x(\w+)", dom0.sh(f"cat {CONSOLE.format('core')}"))
+    assert len(wrote) == 4
+    for gfn in (int(word, 16) for word in wrote):
+        page = struct.unpack("<512Q", part(pages[0] + 4096 * frames.index(gfn), 4096))
+        assert page == tuple(gfn << 28 | i for i in range(512))
+    dom0.sh(f"rm {core}")
 
 
 @pytest.mark.parametrize("name", names("RISK", *FILES))

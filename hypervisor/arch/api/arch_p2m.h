@@ -47,7 +47,7 @@ int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order);
 int p2m_set_pod_target(struct domain *d, uint64_t pages);
 void p2m_renew_claim(struct domain *d);
 uint64_t p2m_pod_entries(const struct domain *d);
-/* The highest frame number that was ever mapped. */
+/* The highest frame number that is mapped or, where that would be long to find, above it. */
 uint64_t p2m_max_gfn(const struct domain *d);
 /* Somebody has just written to gfn by another mapping than the guest's own: live migration wants to
  * know.  Any context. */

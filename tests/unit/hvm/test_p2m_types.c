@@ -439,6 +439,32 @@ static void test_at_random(void **state)
     }
 }
 
+/* The tools try all frames up to the highest. */
+static void test_highest_frame(void **state)
+{
+    uint64_t top = 1UL << (40 - PAGE_SHIFT), found;
+
+    (void)state;
+    assert_int_equal(p2m_max_gfn(d), 0);
+    assert_int_equal(p2m_map(d, _gfn(1024), alloc_domain_pages(d, 9, 0), 9), 0);
+    assert_int_equal(p2m_populate_later(d, _gfn(3000), 0), 0);
+    assert_int_equal(p2m_map(d, _gfn(top - 1), page_of(d), 0), 0);
+    assert_int_equal(p2m_max_gfn(d), top - 1);
+    assert_int_equal(drop(top - 1), 1);
+    assert_int_equal(p2m_max_gfn(d), 3000);
+    assert_int_equal(drop(3000), 1);
+    assert_int_equal(p2m_max_gfn(d), 1535);
+    /* Not below it, when there are many empty tables. */
+    for (uint64_t i = 0; i < 20; i++)
+        assert_int_equal(p2m_map(d, _gfn(8192 + 512 * i), page_of(d), 0), 0);
+    for (uint64_t i = 0; i < 20; i++)
+        assert_int_equal(drop(8192 + 512 * i), 1);
+    found = p2m_max_gfn(d);
+    assert_in_range(found, 1536, 8192 + 512 * 20);
+    assert_int_equal(p2m_map(d, _gfn(found + 1), page_of(d), 0), 0);
+    assert_int_equal(p2m_max_gfn(d), found + 1);
+}
+
 /* --- on demand --- */
 
 static void test_pages_come_on_demand(void **state)
@@ -552,6 +578,7 @@ int main(void)
         T(test_a_frame_out_of_a_large_leaf),
         T(test_a_list_given_back),
         T(test_runs_become_large_leaves),
+        T(test_highest_frame),
         T(test_mappings_that_fail),
         T(test_the_dying_are_left_alone),
         T(test_many_tables_go_early),

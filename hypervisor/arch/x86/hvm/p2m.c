@@ -36,6 +36,8 @@
 /* Frames and tables between looks at whether somebody else needs this CPU. */
 #define RELINQUISH_BATCH 1024
 #define TABLE_BATCH      64
+/* Entries looked at for the highest frame. */
+#define MAX_GFN_LOOKS 4096
 /* So many are freed at once with their domain. */
 #define SMALL_TREE 64
 
@@ -622,9 +624,22 @@ uint64_t p2m_pod_entries(const struct domain *d)
     return READ_ONCE(p2m_of(d)->on_demand);
 }
 
+/* The tools map each frame below one by one (xl dump-core): what has gone at the upper end is not
+ * theirs to try, as far as it is soon found. */
 uint64_t p2m_max_gfn(const struct domain *d)
 {
-    return READ_ONCE(p2m_of(d)->max_gfn);
+    const struct p2m *p = p2m_of(d);
+    uint64_t gfn = READ_ONCE(p->max_gfn);
+    unsigned level;
+
+    for (unsigned n = 0; n < MAX_GFN_LOOKS && !lookup(p, gfn, &level); n++) {
+        uint64_t first = gfn & ~((1ULL << (9 * (level - 1))) - 1);
+
+        if (!first)
+            return 0;
+        gfn = first - 1;
+    }
+    return gfn;
 }
 
 /* --- the end --- */

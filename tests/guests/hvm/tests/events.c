@@ -67,6 +67,26 @@ DEATH(death_halted_for_good)
     halt_for_good(0);
 }
 
+/*
+ * Its core is looked at (test_hvm_guests.py): four pages whose words say where they are.  The tools
+ * try every frame number up to the highest, so what they have put below 4 GB is given back first.
+ */
+DEATH(death_crash)
+{
+    struct sched_shutdown s = {SHUTDOWN_crash};
+
+    for (unsigned n = 0; n < 4; n++) {
+        u64 *page = page_alloc();
+
+        for (unsigned i = 0; i < 512; i++)
+            page[i] = addr_of(page) << 16 | i;
+        say("in the core: %#lx\n", pfn_of(page));
+    }
+    for (u64 gfn = 0xff000; gfn-- > 0xfc000;)
+        decrease(gfn);
+    HC2(sched_op, SCHEDOP_shutdown, &s);
+}
+
 /* What is fetched there is nothing, or all ones: not an instruction. */
 TEST(attack_code_in_no_ram)
 {
