@@ -187,6 +187,7 @@ static void test_large_pages(void **state)
     entry(0x2000, 1, 0x80000000 | LEAF | PTE_PSE);
     entry(0x3000, 1, 0x400000 | LEAF | PTE_PSE);
     entry(0x1000, 1, 0x2000 | LEAF | PTE_PSE); /* not there: a reserved bit */
+    entry(0x1000, 2, 0x2000 | LEAF | PTE_GLOBAL);
     entry(0x3000, 2, 0x600000 | LEAF | PTE_PSE | PTE_PAT_LARGE);
     entry(0x3000, 3, 0x600000 | LEAF | PTE_PSE | 1u << 13);
     entry(0x4000, 2, 0x5000 | LEAF | 1ULL << 46); /* more than the CPU has */
@@ -199,6 +200,8 @@ static void test_large_pages(void **state)
     assert_int_equal(walk(0x2abcde, PFEC_WRITE), 0x4abcde);
     assert_int_equal(*(uint64_t *)at(0x3008), 0x400000 | LEAF | PTE_PSE | PTE_ACCESSED | PTE_DIRTY);
     assert_int_equal(walk(0x8000000123, 0), FAULT);
+    assert_int_equal(error, PFEC_PRESENT | PFEC_RSVD);
+    assert_int_equal(walk(0x10000000123, 0), FAULT);
     assert_int_equal(error, PFEC_PRESENT | PFEC_RSVD);
     assert_int_equal(walk(0x400123, 0), 0x600123);
     assert_int_equal(walk(0x600123, PFEC_WRITE), FAULT);

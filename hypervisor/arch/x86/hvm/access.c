@@ -158,7 +158,7 @@ static int walk_long(const struct walk *w, uint64_t addr, uint64_t *gpa, uint32_
         if (!(e & PTE_PRESENT))
             return -EFAULT;
         leaf = shift == PAGE_SHIFT || (e & PTE_PSE);
-        if (unlikely((e & w->reserved) ||
+        if (unlikely((e & w->reserved) || (shift > L3_SHIFT && (e & PTE_GLOBAL)) || /* AMD's, 5.3 */
                      (leaf && (shift > w->largest || (e & reserved_below(shift))))))
             return reserved_bits(error);
         rights &= e;
