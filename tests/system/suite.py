@@ -22,8 +22,9 @@ CPUS = os.cpu_count() or 1
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-v", "--tb=short", "--no-header", "-rN"]
 SIDE_BY_SIDE = ["-n", "2", "--dist", "loadfile"]
 # Those that take longest come first, so that the two end at about the same time.
-LONGEST = ["test_xl.py", "test_stress.py", "test_boot.py", "test_pvh.py", "test_large.py",
-           "test_guests.py", "test_pvgrub.py", "test_random.py", "test_devices.py"]
+LONGEST = ["test_xl.py", "test_pvh.py", "test_hvm_guests.py", "test_boot.py", "test_guests.py",
+           "test_random.py", "test_devices.py", "test_pvgrub.py", "test_stress.py",
+           "test_failures.py", "test_large.py", "test_soak.py"]
 
 passed = failed = 0
 broken = []
