@@ -175,9 +175,14 @@ static int soft_interrupt(struct emul_ctxt *ctxt, const struct insn *insn, uint8
     return verdict(ctxt);
 }
 
+static bool vector_exists(unsigned int reg, unsigned int bytes)
+{
+    return reg < EMUL_MMX ? bytes == 16 || bytes == 32 : reg < EMUL_MMX + 8 && bytes == 8;
+}
+
 static int read_vector(struct emul_ctxt *ctxt, unsigned int reg, void *buf, unsigned int bytes)
 {
-    check(reg < 16 && (bytes == 16 || bytes == 32));
+    check(vector_exists(reg, bytes));
     fill(buf, bytes);
     return verdict(ctxt);
 }
@@ -187,7 +192,7 @@ static int write_vector(struct emul_ctxt *ctxt, unsigned int reg, const void *bu
 {
     uint8_t copy[32];
 
-    check(reg < 16 && (bytes == 16 || bytes == 32));
+    check(vector_exists(reg, bytes));
     memcpy(copy, buf, bytes);
     return verdict(ctxt);
 }
@@ -274,7 +279,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ctxt.ops = in.flags & 1 ? &few_ops : &all_ops;
     ctxt.addr_size = sizes[in.mode & 3];
     ctxt.sp_size = ctxt.addr_size == 64 ? 64 : in.mode & 4 ? 32 : 16;
-    ctxt.cpl = in.cpl_iopl & 3;
+    ctxt.cpl = in.mode & 3 || !(in.flags & 2) ? in.cpl_iopl & 3 : 0; /* real mode has 0 */
     ctxt.iopl = in.cpl_iopl >> 2 & 3;
     ctxt.real_mode = ctxt.addr_size == 16 && (in.flags & 2);
     ctxt.lma = ctxt.addr_size == 64 || (in.mode & 8);

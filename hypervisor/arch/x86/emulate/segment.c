@@ -39,7 +39,7 @@ static void decode_descriptor(struct descriptor *d, uint16_t sel)
         seg->limit = seg->limit << 12 | 0xfff;
 }
 
-/* *found: the selector lies within its table.  What fails is a page fault or the like. */
+/* *found: the selector lies within its table, and that where one can. Else a fault or the like. */
 static int find_descriptor(struct emul_state *s, uint16_t sel, struct descriptor *d, bool *found)
 {
     enum emul_seg table = sel & 4 ? EMUL_SEG_LDTR : EMUL_SEG_GDTR;
@@ -56,6 +56,8 @@ static int find_descriptor(struct emul_state *s, uint16_t sel, struct descriptor
     d->linear = t.base + (sel & 0xfff8);
     if (!s->ctxt->lma)
         d->linear &= 0xffffffff;
+    else if (!emul_is_canonical(s->ctxt, d->linear) || !emul_is_canonical(s->ctxt, d->linear + 15))
+        return EMUL_OKAY;
     d->table = table;
     rc = s->ops->read(s->ctxt, table, d->linear, &d->raw, 8);
     if (rc != EMUL_OKAY)
