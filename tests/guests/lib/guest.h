@@ -102,6 +102,8 @@ void fail(const char *file, int line, const char *fmt, ...) __printf(3, 4);
 bool failed_often(void);
 bool dying(void); /* the test that runs need not come back */
 void leave_test(void) __noreturn;
+/* From a trap that a test has asked for, in ring 3 or its own, to where it waits for that. */
+void back_to_test(struct cpu *cpu, bool from_user, unsigned vector) __noreturn;
 /* Those that the words ask for; then the guest powers off. */
 void run_tests(const char *words) __noreturn;
 void skip(const char *why) __noreturn;

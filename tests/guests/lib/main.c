@@ -61,6 +61,16 @@ void leave_test(void)
     go_back(&test_end, 1);
 }
 
+void back_to_test(struct cpu *cpu, bool from_user, unsigned vector)
+{
+    if (from_user) {
+        cpu->in_user = false;
+        go_back(&cpu->user_back, vector + 1);
+    }
+    cpu->armed = false;
+    go_back(&cpu->catch, vector + 1);
+}
+
 void skip(const char *why)
 {
     skipped = why;

@@ -13,6 +13,7 @@
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
 #include "layout.h"
+#include "lib/entries.inc"
 
 .macro note type, kind, value:vararg
     .pushsection .note.Xen, "a", @note
@@ -57,34 +58,6 @@ vcpu_entry:
     call vcpu_main
     ud2
 
-/* setjmp and longjmp: rbx, rbp, r12..r15, rsp, rip. */
-    .globl save_point
-save_point:
-    movq (%rsp), %rax
-    leaq 8(%rsp), %rdx
-    movq %rbx, (%rdi)
-    movq %rbp, 8(%rdi)
-    movq %r12, 16(%rdi)
-    movq %r13, 24(%rdi)
-    movq %r14, 32(%rdi)
-    movq %r15, 40(%rdi)
-    movq %rdx, 48(%rdi)
-    movq %rax, 56(%rdi)
-    xorl %eax, %eax
-    ret
-
-    .globl go_back
-go_back:
-    movl %esi, %eax
-    movq (%rdi), %rbx
-    movq 8(%rdi), %rbp
-    movq 16(%rdi), %r12
-    movq 24(%rdi), %r13
-    movq 32(%rdi), %r14
-    movq 40(%rdi), %r15
-    movq 48(%rdi), %rsp
-    jmp *56(%rdi)
-
 /* One entry of 32 bytes for each vector, and those of the callbacks behind them. */
     .balign 32
     .globl trap_entries
@@ -94,10 +67,7 @@ vector = 0
     .balign 32
     popq %rcx
     popq %r11
-    .if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21)
-    .else
-    pushq $0
-    .endif
+    push_error
     movl $vector, 4(%rsp)
     jmp common
 vector = vector + 1

@@ -64,12 +64,7 @@ void trap_handler(struct frame *f)
         cpu->frame_at = (u64)f;
         cpu->saved_mask = mask;
         vcpu_info()->evtchn_upcall_mask = mask;
-        if (from_user) {
-            cpu->in_user = false;
-            go_back(&cpu->user_back, f->vector + 1);
-        }
-        cpu->armed = false;
-        go_back(&cpu->catch, f->vector + 1);
+        back_to_test(cpu, from_user, f->vector);
     }
     cpu->armed = cpu->in_user = false;
     unexpected(f);

@@ -23,19 +23,7 @@ static inline long hypercall(ulong nr, ulong a, ulong b, ulong c, ulong d, ulong
 }
 
 #ifdef HYPERCALL_PAGE
-extern u8 hypercall_page[];
-
-/* Through the page where a number has an entry; numbers that do not exist go as above. */
-static inline long page_call(ulong nr, ulong a, ulong b, ulong c, ulong d, ulong e)
-{
-    ulong ret = (ulong)hypercall_page + nr * 32;
-
-    __asm__ volatile("call *%%eax"
-                     : "+a"(ret), "+b"(a), "+c"(b), "+d"(c), "+S"(d), "+D"(e)
-                     :
-                     : "memory");
-    return ret;
-}
+#include "lib/page_call32.h"
 #define call_ page_call
 #else
 #define call_ hypercall

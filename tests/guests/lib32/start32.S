@@ -6,6 +6,7 @@
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
 #include "layout.h"
+#include "lib/entries.inc"
 
 .macro note type, kind, value:vararg
     .pushsection .note.Xen, "a", @note
@@ -53,47 +54,8 @@ vcpu_entry:
     call vcpu_main
     ud2
 
-/* setjmp and longjmp: ebx, esi, edi, ebp, esp, eip. */
-    .globl save_point
-save_point:
-    movl 4(%esp), %edx
-    movl (%esp), %eax
-    leal 4(%esp), %ecx
-    movl %ebx, (%edx)
-    movl %esi, 4(%edx)
-    movl %edi, 8(%edx)
-    movl %ebp, 12(%edx)
-    movl %ecx, 16(%edx)
-    movl %eax, 20(%edx)
-    xorl %eax, %eax
-    ret
-
-    .globl go_back
-go_back:
-    movl 4(%esp), %edx
-    movl 8(%esp), %eax
-    movl (%edx), %ebx
-    movl 4(%edx), %esi
-    movl 8(%edx), %edi
-    movl 12(%edx), %ebp
-    movl 16(%edx), %esp
-    jmp *20(%edx)
-
 /* One entry of 32 bytes for each vector, and those of the callbacks behind them. */
-    .balign 32
-    .globl trap_entries
-trap_entries:
-vector = 0
-.rept 256
-    .balign 32
-    .if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21)
-    .else
-    pushl $0
-    .endif
-    pushl $vector
-    jmp common
-vector = vector + 1
-.endr
+    trap_table 32
 
 .macro callback name, vec
     .globl \name

@@ -65,6 +65,8 @@ static inline long call_(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 #define MAX_GFN  (1UL << 36)
 
 /* --- the CPU --- */
+#include "hvm/cpu.h"
+
 static inline u64 rdmsr(u32 msr)
 {
     u32 lo, hi;
@@ -73,42 +75,10 @@ static inline u64 rdmsr(u32 msr)
     return (u64)hi << 32 | lo;
 }
 
-static inline void wrmsr(u32 msr, u64 val)
-{
-    __asm__ volatile("wrmsr" ::"a"((u32)val), "d"((u32)(val >> 32)), "c"(msr) : "memory");
-}
-
-static inline void cpuid(u32 leaf, u32 sub, u32 out[4])
-{
-    __asm__ volatile("cpuid"
-                     : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])
-                     : "0"(leaf), "2"(sub));
-}
-
-#define DEFINE_REG(r)                                                                              \
-    static inline u64 read_##r(void)                                                               \
-    {                                                                                              \
-        u64 v;                                                                                     \
-        __asm__ volatile("mov %%" #r ", %0" : "=r"(v)::"memory");                                  \
-        return v;                                                                                  \
-    }                                                                                              \
-    static inline void write_##r(u64 v)                                                            \
-    {                                                                                              \
-        __asm__ volatile("mov %0, %%" #r ::"r"(v) : "memory");                                     \
-    }
-DEFINE_REG(cr0)
-DEFINE_REG(cr2)
-DEFINE_REG(cr3)
-DEFINE_REG(cr4)
 DEFINE_REG(cr8)
 DEFINE_REG(dr0)
 DEFINE_REG(dr6)
 DEFINE_REG(dr7)
-
-static inline void invlpg(const volatile void *p)
-{
-    __asm__ volatile("invlpg (%0)" ::"r"(p) : "memory");
-}
 
 static inline void irq_off(void)
 {

@@ -26,18 +26,8 @@ struct frame {
     u32 eip, cs, eflags, esp, ss;
 };
 
-extern u8 hypercall_page[4096];
-
-static inline long call_(ulong nr, ulong a, ulong b, ulong c, ulong d, ulong e)
-{
-    ulong ret = (ulong)hypercall_page + nr * 32;
-
-    __asm__ volatile("call *%%eax"
-                     : "+a"(ret), "+b"(a), "+c"(b), "+d"(c), "+S"(d), "+D"(e)
-                     :
-                     : "memory");
-    return ret;
-}
+#include "lib/page_call32.h"
+#define call_ page_call
 
 #define PTE_P   0x1ULL
 #define PTE_W   0x2ULL
@@ -57,33 +47,7 @@ void set_mode(enum mode m);
 /* fn in each mode. */
 void in_each_mode(void (*fn)(void));
 
-#define DEFINE_REG(r)                                                                              \
-    static inline ulong read_##r(void)                                                             \
-    {                                                                                              \
-        ulong v;                                                                                   \
-        __asm__ volatile("mov %%" #r ", %0" : "=r"(v)::"memory");                                  \
-        return v;                                                                                  \
-    }                                                                                              \
-    static inline void write_##r(ulong v)                                                          \
-    {                                                                                              \
-        __asm__ volatile("mov %0, %%" #r ::"r"(v) : "memory");                                     \
-    }
-DEFINE_REG(cr0)
-DEFINE_REG(cr2)
-DEFINE_REG(cr3)
-DEFINE_REG(cr4)
-
-static inline void cpuid(u32 leaf, u32 sub, u32 out[4])
-{
-    __asm__ volatile("cpuid"
-                     : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])
-                     : "0"(leaf), "2"(sub));
-}
-
-static inline void wrmsr(u32 msr, u64 val)
-{
-    __asm__ volatile("wrmsr" ::"A"(val), "c"(msr) : "memory");
-}
+#include "hvm/cpu.h"
 
 struct table_ptr {
     u16 limit;

@@ -75,7 +75,7 @@ void map_at(u64 va, u64 pte)
         pse_spare[n] = pte;
     else
         pae_spare[n / 512][n % 512] = pte;
-    __asm__ volatile("invlpg (%0)" ::"r"((ulong)va) : "memory");
+    invlpg((void *)(ulong)va);
 }
 
 #define CR0_PG  0x80000000UL
@@ -158,12 +158,7 @@ void trap_handler(struct frame *f)
         return;
     if (from_user ? cpu->in_user : cpu->armed) {
         cpu->trap = *f;
-        if (from_user) {
-            cpu->in_user = false;
-            go_back(&cpu->user_back, f->vector + 1);
-        }
-        cpu->armed = false;
-        go_back(&cpu->catch, f->vector + 1);
+        back_to_test(cpu, from_user, f->vector);
     }
     cpu->armed = cpu->in_user = false;
     if (dying())

@@ -3,6 +3,7 @@
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
 #include "layout.h"
+#include "lib/entries.inc"
 #include "hvm32.h"
 
     .pushsection .note.Xen, "a", @note
@@ -22,46 +23,7 @@ start32:
     call guest_main
     ud2
 
-/* ebx, esi, edi, ebp, esp, eip */
-    .globl save_point
-save_point:
-    movl 4(%esp), %eax
-    movl (%esp), %ecx
-    leal 4(%esp), %edx
-    movl %ebx, (%eax)
-    movl %esi, 4(%eax)
-    movl %edi, 8(%eax)
-    movl %ebp, 12(%eax)
-    movl %edx, 16(%eax)
-    movl %ecx, 20(%eax)
-    xorl %eax, %eax
-    ret
-
-    .globl go_back
-go_back:
-    movl 4(%esp), %ecx
-    movl 8(%esp), %eax
-    movl (%ecx), %ebx
-    movl 4(%ecx), %esi
-    movl 8(%ecx), %edi
-    movl 12(%ecx), %ebp
-    movl 16(%ecx), %esp
-    jmp *20(%ecx)
-
-    .balign 16
-    .globl trap_entries
-trap_entries:
-vector = 0
-.rept 256
-    .balign 16
-    .if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21)
-    .else
-    pushl $0
-    .endif
-    pushl $vector
-    jmp common
-vector = vector + 1
-.endr
+    trap_table 16
 
 common:
     cld
