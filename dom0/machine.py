@@ -24,6 +24,7 @@ hypervisor's panic, dom0's, QEMU's end. Waiting otherwise ends in TimedOut.
 """
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -95,7 +96,7 @@ class Machine:
         self._prepare(hypervisor, kernel, initrd, log)
         command = [QEMU, "-accel", "tcg" if icount else "tcg,thread=multi", "-cpu", cpu,
                    "-smp", str(cpus), "-m", str(mem), "-display", "none", "-no-reboot",
-                   "-serial", "stdio", "-monitor", "none"]
+                   "-serial", "stdio", "-monitor", f"unix:{self._monitor},server=on,wait=off"]
         if icount:
             command += ["-icount", "shift=0,sleep=off"]
         if boot is not None:
@@ -122,6 +123,7 @@ class Machine:
         self._log = open(log, "w") if log else None
         # What the emulator itself says would stand in the middle of an echo that somebody waits for.
         self._complaints = tempfile.NamedTemporaryFile("r", errors="replace")
+        self._monitor = self._complaints.name + ".monitor"
         self.started = self.heard = time.monotonic()
         self.kernel = kernel or os.path.join(build.OUT, "vmlinuz")
         self.initrd = initrd or os.path.join(build.OUT, "dom0.img")
@@ -325,14 +327,32 @@ class Machine:
             self._at = found.start()
 
     def interrogate(self, keys="qreiatd"):
-        """What the hypervisor says to these debug keys: why a machine might have stopped."""
+        """What the hypervisor says to these debug keys, and QEMU of its CPUs: why a machine might
+        have stopped."""
         before = len(self.raw)
         self.qemu.send("\x01" * 3)
         for key in keys:
             self.settle(0.5)
             self.qemu.send(key)
         self.settle(3)
-        return self.raw[before:]
+        return self.raw[before:] + "".join(f"\n{self.registers()}" for _ in range(3)).rstrip("\n")
+
+    def registers(self):
+        """Where QEMU's CPUs stand, a hypervisor that answers no key included; "" if it says nothing.
+
+        A CPU in the hypervisor: `addr2line -fipe build/x86_64/hospes-syms` and its RIP."""
+        said = b""
+        with socket.socket(socket.AF_UNIX) as wire:
+            wire.settimeout(1)
+            try:
+                wire.connect(self._monitor)
+                wire.sendall(b"stop\ninfo registers -a\ncont\n")
+                while more := wire.recv(65536):
+                    said += more
+            except OSError:  # there is no monitor, or it has said all
+                pass
+        lines = said.decode(errors="replace").splitlines()
+        return "\n".join(line.strip() for line in lines if re.match(r"CPU#|[RE]|[CS]S |CR", line))
 
     def interact(self):
         """Join a person's terminal to the console until QEMU ends."""
@@ -344,6 +364,8 @@ class Machine:
     def close(self):
         self.qemu.close(force=True)
         self._complaints.close()
+        if os.path.exists(self._monitor):
+            os.unlink(self._monitor)
         if self._log:
             self._log.close()
         if getattr(self, "_scratch", None) and os.path.exists(self._scratch):

@@ -25,6 +25,7 @@ def test_cpus(built, cpus, model):
     with Machine(cpus=cpus, cpu=model, kernel=UNPACKED, extra=[built], log=log) as qemu:
         dom0 = qemu.boot_dom0()
         assert dom0.sh("nproc") == str(cpus)
+        assert qemu.registers().count("RIP=") == cpus
         assert f"nr_cpus                : {cpus}" in dom0.sh("xl info")
         # Programs look at the CPU itself, so what it has the kernel must know and switch.
         knows_avx = "dmesg | grep -q 'x86/fpu: Enabled xstate features 0x7' && grep -q ' avx2 ' /proc/cpuinfo"
