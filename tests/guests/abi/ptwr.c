@@ -98,6 +98,31 @@ TEST(ptwr_locked_bits)
     set_up();
 }
 
+#define BY_R12(insns)                                                                              \
+    CAUGHT(__asm__ volatile("mov %0, %%r12; " insns ::"r"(l1) : "rcx", "r12", "memory", "cc"))
+
+/* What addresses look like: of r12 there is a byte more; kernels with one CPU have DS for LOCK. */
+TEST(ptwr_address_forms)
+{
+    set_up();
+    REQUIRE_EQ(BY_R12("movq $0x1230, (%%r12)"), NO_TRAP);
+    CHECK_EQ(*l1, 0x1230);
+    REQUIRE_EQ(BY_R12("lock; andb $0x1f, (%%r12)"), NO_TRAP);
+    CHECK_EQ(*l1, 0x1210);
+    REQUIRE_EQ(BY_R12("ds; andb $0xf, 1(%%r12)"), NO_TRAP);
+    CHECK_EQ(*l1, 0x0210);
+    REQUIRE_EQ(BY_R12("ds; andb $0xef, (%%r12)"), NO_TRAP);
+    CHECK_EQ(*l1, 0x0200);
+    /* With an index: to be told from the one without. */
+    REQUIRE_EQ(BY_R12("sub %%rsp, %%r12; movq $0x4560, (%%rsp, %%r12)"), NO_TRAP);
+    CHECK_EQ(*l1, 0x4560);
+    REQUIRE_EQ(BY_R12("xor %%ecx, %%ecx; movq $0x7890, (%%r12, %%rcx)"), NO_TRAP);
+    CHECK_EQ(*l1, 0x7890);
+    CHECK(BY_R12("lock; movq $0, (%%r12)") != NO_TRAP); /* #UD, but for QEMU */
+    CHECK_EQ(*l1, 0x7890);
+    set_up();
+}
+
 /* A store of what is not allowed is the page fault that the read-only mapping says it is. */
 TEST(ptwr_refused)
 {

@@ -162,7 +162,7 @@ static uint64_t *gpr(struct cpu_user_regs *regs, unsigned n)
     return (uint64_t *)((char *)regs + at[n]);
 }
 
-/* `lock and $imm, m8` (a kernel takes the RW bit away), at byte addr % 8 of the entry. */
+/* `and $imm, m8`, locked or not (a kernel takes the RW bit away), at byte addr % 8 of the entry. */
 static bool and_byte(const struct ptwr *p, uint64_t ptr, unsigned byte, uint8_t imm,
                      struct cpu_user_regs *regs)
 {
@@ -182,9 +182,14 @@ static bool and_byte(const struct ptwr *p, uint64_t ptr, unsigned byte, uint8_t 
     return true;
 }
 
+/* The byte that follows where the address is in rsp or r12, and nowhere else. */
+#define SIB_BASE_ONLY 0x24
+#define PREFIX_LOCK   0xf0
+#define PREFIX_DS     0x3e /* means nothing here: a kernel with one CPU has it in LOCK's place */
+
 /*
  * The usual writes of 64-bit code: mov, xchg of a whole entry with a register, mov of an immediate,
- * lock and of a byte; the address in a register, perhaps with a byte of displacement.  False:
+ * and of a byte; the address in a register, perhaps with a byte of displacement.  False:
  * something else, or not allowed; nothing has changed.
  */
 static bool plain_write(const struct ptwr *p, unsigned long addr, struct cpu_user_regs *regs)
@@ -200,17 +205,16 @@ static bool plain_write(const struct ptwr *p, unsigned long addr, struct cpu_use
         (regs->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - sizeof(insn) ||
         raw_copy_from_guest(insn, regs->rip, sizeof(insn)))
         return false;
-    if (insn[n] == 0xf0) {
-        lock = true;
-        n++;
-    }
+    if (insn[n] == PREFIX_LOCK || insn[n] == PREFIX_DS)
+        lock = insn[n++] == PREFIX_LOCK;
     if ((insn[n] & 0xf0) == 0x40)
         rex = insn[n++];
     op = insn[n++];
     modrm = insn[n++];
     base = modrm & 7;
-    if (modrm >> 6 > 1 || base == 4 || (base == 5 && !(modrm >> 6)))
-        return false; /* SIB, a long displacement, or relative to rip */
+    if (modrm >> 6 > 1 || (base == 4 && (insn[n++] != SIB_BASE_ONLY || (rex & 2))) ||
+        (base == 5 && !(modrm >> 6)))
+        return false; /* an index, a long displacement, or relative to rip */
     base |= (rex & 1) << 3;
     reg = (modrm >> 3 & 7) | (rex & 4) << 1;
     if (modrm >> 6)
@@ -219,7 +223,7 @@ static bool plain_write(const struct ptwr *p, unsigned long addr, struct cpu_use
         return false;
     ptr = mfn_to_maddr(page_to_mfn(p->pt)) + (addr & (PAGE_SIZE - 1) & ~7UL);
 
-    if (op == 0x80 && lock && (reg & 7) == 4) { /* and $imm8, m8 */
+    if (op == 0x80 && (reg & 7) == 4) { /* and $imm8, m8 */
         if (!and_byte(p, ptr, addr & 7, insn[n++], regs))
             return false;
         regs->rip += n;
