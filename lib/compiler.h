@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What C lacks: attributes, branch hints, compile-time checks, one-shot memory accesses. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
 #define likely(x)      __builtin_expect(!!(x), 1)
@@ -64,4 +65,24 @@ static inline unsigned long index_nospec(unsigned long index, unsigned long size
     mask = ~(long)(index | (size - 1 - index)) >> (sizeof(long) * 8 - 1);
 #endif
     return index & mask;
+}
+
+/*
+ * The check and that in one: is index below size?  *mask is to be ANDed to the index before it is
+ * used: all ones if so, else 0, also where the CPU guesses.
+ */
+static __always_inline bool below_nospec(unsigned long index, unsigned long size,
+                                         unsigned long *mask)
+{
+    bool below;
+#if defined(__x86_64__)
+    /* The second subtraction leaves the carry as it finds it. */
+    __asm__ volatile("cmp %[size], %[index]; sbb %[mask], %[mask]"
+                     : "=@ccc"(below), [mask] "=r"(*mask)
+                     : [size] "g"(size), [index] "r"(index));
+#else
+    below = index < size;
+    *mask = ~(long)(index | (size - 1 - index)) >> (sizeof(long) * 8 - 1);
+#endif
+    return below;
 }

@@ -64,9 +64,11 @@ static __always_inline bool mfn_valid(mfn_t mfn)
 /* The page_info of a frame that a guest named, or NULL; clamped against speculation. */
 static __always_inline struct page_info *guest_frame(uint64_t mfn)
 {
-    if (unlikely(mfn >= max_page))
+    unsigned long mask;
+
+    if (unlikely(!below_nospec(mfn, max_page, &mask)))
         return NULL;
-    return mfn_to_page(_mfn(index_nospec(mfn, max_page)));
+    return mfn_to_page(_mfn(mfn & mask));
 }
 
 static __always_inline void *page_to_virt(const struct page_info *pg)

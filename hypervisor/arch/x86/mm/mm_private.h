@@ -87,6 +87,27 @@ static inline uint64_t type_lock(struct page_info *pg, uint64_t type)
     }
 }
 
+/* The usual case of get_type(): one more user of what is in use as type.  False: ask get_type(). */
+static __always_inline bool get_type_of_many(struct page_info *pg, uint64_t type)
+{
+    uint64_t t = READ_ONCE(pg->type);
+
+    return likely((t & (PGT_type_mask | PGT_validated)) == (type | PGT_validated)) &&
+           likely((uint32_t)(t + 1)) &&
+           likely(__atomic_compare_exchange_n(&pg->type, &t, t + 1, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_RELAXED));
+}
+
+/* The usual case of put_type(): others use it, too.  False: ask put_type(). */
+static __always_inline bool put_type_of_many(struct page_info *pg)
+{
+    uint64_t t = READ_ONCE(pg->type);
+
+    return likely(pgt_count(t) > 1) &&
+           likely(__atomic_compare_exchange_n(&pg->type, &t, t - 1, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_RELAXED));
+}
+
 /* change: what else to add to the word, of entry_added() or entry_removed(). */
 static inline void type_unlock(struct page_info *pg, uint64_t change)
 {
@@ -151,7 +172,6 @@ static __always_inline int l1e_get(uint64_t e, struct domain *table_owner,
                                    struct domain *frame_owner)
 {
     struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
-    uint64_t t;
     int rc;
 
     /* DOMID_IO has no tables: where the compiler sees one owner, it need not ask. */
@@ -159,13 +179,7 @@ static __always_inline int l1e_get(uint64_t e, struct domain *table_owner,
         (frame_owner != table_owner && unlikely(frame_owner == domid_io_d)) ||
         unlikely(!get_page(pg, frame_owner)))
         return l1e_get_other(e, table_owner, frame_owner);
-    if (!(e & PTE_RW))
-        return 0;
-    t = READ_ONCE(pg->type);
-    if (likely((t & (PGT_type_mask | PGT_validated)) == (PGT_writable | PGT_validated)) &&
-        likely((uint32_t)(t + 1)) &&
-        likely(__atomic_compare_exchange_n(&pg->type, &t, t + 1, false, __ATOMIC_SEQ_CST,
-                                           __ATOMIC_RELAXED)))
+    if (!(e & PTE_RW) || likely(get_type_of_many(pg, PGT_writable)))
         return 0;
     rc = get_type(pg, PGT_writable, false);
     if (unlikely(rc))
@@ -178,7 +192,6 @@ void l1e_put_other(uint64_t e, const struct domain *table_owner);
 static __always_inline void l1e_put(uint64_t e, const struct domain *table_owner)
 {
     struct page_info *pg;
-    uint64_t t;
 
     if (!(e & PTE_PRESENT))
         return;
@@ -187,13 +200,8 @@ static __always_inline void l1e_put(uint64_t e, const struct domain *table_owner
         l1e_put_other(e, table_owner);
         return;
     }
-    if (e & PTE_RW) {
-        t = READ_ONCE(pg->type);
-        if (unlikely(pgt_count(t) <= 1) ||
-            unlikely(!__atomic_compare_exchange_n(&pg->type, &t, t - 1, false, __ATOMIC_SEQ_CST,
-                                                  __ATOMIC_RELAXED)))
-            put_type(pg, false);
-    }
+    if ((e & PTE_RW) && unlikely(!put_type_of_many(pg)))
+        put_type(pg, false);
     put_page(pg);
 }
 

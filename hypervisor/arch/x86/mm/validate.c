@@ -134,6 +134,22 @@ static int superpage_get(uint64_t e, struct domain *d, uint64_t type)
     return 0;
 }
 
+/*
+ * The usual case: the table below is the domain's, and is in use as such already.  A kernel has
+ * most of its own part of the address space in all of its roots.
+ */
+static __always_inline bool dir_get_in_use(uint64_t e, struct domain *d, uint64_t child)
+{
+    struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
+
+    if (unlikely(e & DIR_DISALLOWED) || unlikely(!pg) || unlikely(!get_page(pg, d)))
+        return false;
+    if (likely(get_type_of_many(pg, child)))
+        return true;
+    put_page(pg);
+    return false;
+}
+
 int dir_get(uint64_t e, struct domain *d, uint64_t type, unsigned i, bool preempt)
 {
     struct page_info *pg = guest_frame(mfn_x(pte_mfn(e)));
@@ -196,48 +212,72 @@ void scan_present(const struct page_info *pg, uint64_t type, struct table_scan *
  * A guest's fork() validates an L1 table, full or empty, for every one that it copies, and drops
  * another at the next exit: these two loops are short, and not interrupted.
  */
-static int validate_l1(uint64_t *table, struct domain *d, struct table_scan *s)
+static noinline int validate_l1(uint64_t *table, struct domain *d, struct table_scan *s)
 {
-    while ((s->next = skip_empty_up(table, s->next)) < PTES_PER_TABLE) {
-        unsigned end = s->next + 8;
+    const uint64_t forced = d->arch.forced_pte;
+    uint64_t *p = table, *end = table + PTES_PER_TABLE;
+    unsigned present = 0, eighths = 0;
+    int rc = 0;
 
-        s->eighths |= 1U << (s->next / 64);
-        for (; s->next < end; s->next++) {
-            uint64_t e = READ_ONCE(table[s->next]), new = adjust_entry(e, d);
-            int rc;
+    while (p != end) {
+        uint64_t *stop = p + 8;
+
+        if (eight_empty(p)) {
+            p = stop;
+            continue;
+        }
+        eighths |= 1U << ((uintptr_t)p % PAGE_SIZE) / 512;
+        do {
+            uint64_t e = READ_ONCE(*p);
 
             if (!(e & PTE_PRESENT)) {
-                if (unlikely(!absent_entry_ok(e)))
-                    return -EINVAL;
-                continue;
+                if (likely(absent_entry_ok(e)))
+                    continue;
+                rc = -EINVAL;
+                goto out;
             }
-            rc = l1e_get(new, d, d);
+            /* Also if it is then refused: what the guest had there in these bits is nobody's. */
+            if (unlikely((e & (forced | PTE_GLOBAL)) != forced)) {
+                e = adjust_entry(e, d);
+                WRITE_ONCE(*p, e);
+            }
+            rc = l1e_get(e, d, d);
             if (unlikely(rc))
-                return rc;
-            if (new != e)
-                WRITE_ONCE(table[s->next], new);
-            s->present++;
-        }
+                goto out;
+            present++;
+        } while (++p != stop);
     }
-    return 0;
+out:
+    s->next = p - table;
+    s->present = present;
+    s->eighths = eighths;
+    return rc;
 }
 
-static void devalidate_l1(const uint64_t *table, struct domain *d, struct table_scan *s)
+static noinline void devalidate_l1(const uint64_t *table, struct domain *d, struct table_scan *s)
 {
-    for (unsigned n = 0; s->present && n < s->next; n += 8) {
-        if (n % 64 == 0 && !(s->eighths & 1U << (n / 64))) {
-            n += 64 - 8;
+    const uint64_t *e = table, *end = table + s->next;
+    unsigned left = s->present;
+
+    while (left && e < end) {
+        const uint64_t *stop = min(e + 8, end);
+
+        if ((e - table) % 64 == 0 && !(s->eighths & 1U << ((e - table) / 64))) {
+            e += 64;
             continue;
         }
-        if (eight_empty(table + n))
+        if (eight_empty(e)) {
+            e += 8;
             continue;
-        for (unsigned i = n; i < n + 8 && i < s->next; i++)
-            if (table[i] & PTE_PRESENT) {
-                l1e_put(table[i], d);
-                s->present--;
+        }
+        for (; e != stop; e++)
+            if (*e & PTE_PRESENT) {
+                l1e_put(*e, d);
+                if (!--left)
+                    break;
             }
     }
-    s->next = 0;
+    s->next = s->present = 0;
 }
 
 /* The whole table has been checked: what the hypervisor has in it. */
@@ -266,12 +306,13 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
     struct domain *d = page_owner(pg);
     uint64_t *table = page_to_virt(pg);
     unsigned n = s->next, end = guest_entries(type, d), done = 0;
+    unsigned present = s->present, eighths = s->eighths;
     int rc = 0;
 
     if (type == PGT_l1)
         return validate_l1(table, d, s);
     while (n < end) {
-        uint64_t e;
+        uint64_t e, new;
 
         if (n % 8 == 0) {
             n = skip_empty_up(table, n);
@@ -293,22 +334,27 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
             n++;
             continue;
         }
-        /* Each call makes some progress. */
-        if (preempt && done && done % MM_CHECK_EVERY == 0 && hypercall_preempt_check()) {
-            rc = -ERESTART;
-            break;
+        if (!dir_get_in_use(e, d, child_type(type, d, n))) {
+            /* Each call makes some progress. */
+            if (preempt && done && done % MM_CHECK_EVERY == 0 && hypercall_preempt_check()) {
+                rc = -ERESTART;
+                break;
+            }
+            rc = is_self_map(pg, type, e) ? check_self_map(e) : dir_get(e, d, type, n, preempt);
+            if (unlikely(rc))
+                break;
+            done++;
         }
-        rc = is_self_map(pg, type, e) ? check_self_map(e) : dir_get(e, d, type, n, preempt);
-        if (unlikely(rc))
-            break;
-        if (adjust_dir_entry(e, d, type) != e)
-            WRITE_ONCE(table[n], adjust_dir_entry(e, d, type));
-        s->present++;
-        s->eighths |= 1U << (n / 64);
-        done++;
+        new = adjust_dir_entry(e, d, type);
+        if (new != e)
+            WRITE_ONCE(table[n], new);
+        present++;
+        eighths |= 1U << (n / 64);
         n++;
     }
     s->next = n;
+    s->present = present;
+    s->eighths = eighths;
     if (!rc)
         fill_own_entries(table, type, d);
     return rc;
@@ -341,6 +387,17 @@ static int dir_put(uint64_t e, struct domain *d, bool preempt)
     rc = put_type(pg, preempt);
     put_page(pg);
     return rc;
+}
+
+/* dir_put() of an entry whose table others use, too, as dir_get_in_use(). */
+static __always_inline bool dir_put_in_use(uint64_t e)
+{
+    struct page_info *pg = dir_page(e);
+
+    if (unlikely(e & PTE_PSE) || unlikely(!put_type_of_many(pg)))
+        return false;
+    put_page(pg);
+    return true;
 }
 
 int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bool preempt)
@@ -378,7 +435,7 @@ int devalidate_table(struct page_info *pg, uint64_t type, struct table_scan *s, 
         if (!(e & PTE_PRESENT))
             continue;
         left--;
-        if (is_self_map(pg, type, e))
+        if (is_self_map(pg, type, e) || dir_put_in_use(e))
             continue;
         rc = dir_put(e, d, preempt);
         if (!rc && left && preempt && ++done % MM_CHECK_EVERY == 0 && hypercall_preempt_check())
