@@ -13,7 +13,7 @@
 #include "hypercall/hypercall.h"
 
 /* Elements of a batch, between looks at whether something waits. */
-#define READ_AT_ONCE 8
+#define READ_AT_ONCE 32
 /* In a count: the call goes on, *pdone says what is done. */
 #define PREEMPTED (1U << 31)
 
@@ -383,17 +383,15 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
 static __always_inline unsigned store_data(struct domain *d, struct page_info *pt,
                                            const struct mmu_update *req, unsigned n)
 {
-    uint64_t frame = req->ptr >> PAGE_SHIFT;
-    unsigned i = 0;
+    const struct mmu_update *r = req, *end = req + n;
 
     if (unlikely(!lock_type_of(pt, PGT_writable, d)))
         return 0;
     do
-        WRITE_ONCE(*entry_at(pt, req[i].ptr), req[i].val);
-    while (++i < n && req[i].ptr >> PAGE_SHIFT == frame &&
-           (req[i].ptr & 7) == MMU_NORMAL_PT_UPDATE);
+        WRITE_ONCE(*entry_at(pt, r->ptr), r->val);
+    while (++r != end && !((r->ptr ^ req->ptr) & ~(PAGE_SIZE - sizeof(uint64_t))));
     type_unlock(pt, 0);
-    return i;
+    return r - req;
 }
 
 /*
@@ -458,6 +456,11 @@ static int do_updates(struct vcpu *v, const struct mmu_update *req, unsigned cou
             rc = do_update(v, &req[*n], o);
         if (unlikely(rc))
             return rc;
+        /* A table may have gone: what is quick can wait for all of its like, this not. */
+        if (*n + 1 < count && hypercall_preempt_check()) {
+            ++*n;
+            return -ERESTART;
+        }
     }
     return 0;
 }
@@ -480,7 +483,7 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
     struct owners o = {v->domain, v->domain};
     struct mmu_update req[READ_AT_ONCE];
     uint32_t done = 0, i = 0;
-    bool again = mm_reap(v), ends;
+    bool again = unlikely(v->arch.reap_table) && mm_reap(v), ends;
     long rc = 0;
 
     if (unlikely(count & PREEMPTED)) {
@@ -504,8 +507,8 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
             have = read_updates(req, ureqs + i * sizeof(*req), count - i);
         rc = have ? do_updates(v, first ?: req, have, &o, &n) : -EFAULT;
         i += n;
-        again =
-            rc == -ERESTART || (!rc && (mm_reap(v) || (i < count && hypercall_preempt_check())));
+        again = rc == -ERESTART || (!rc && ((unlikely(v->arch.reap_table) && mm_reap(v)) ||
+                                            (i < count && hypercall_preempt_check())));
     }
     ends = i == count || (rc && rc != -ERESTART);
     if (unlikely(v->arch.reap_table) && ends)
