@@ -16,13 +16,11 @@ size_t guest_size(size_t size, const struct compat_layout *layout)
     return layout && caller_is_32bit() ? layout->size32 : size;
 }
 
-int copy_layout_from_guest(void *dst, uint64_t addr, size_t size,
+int copy_narrow_from_guest(void *dst, uint64_t addr, size_t size,
                            const struct compat_layout *layout)
 {
     char narrow[COMPAT_MAX_SIZE];
 
-    if (likely(!caller_is_32bit()))
-        return copy_from_guest(dst, addr, size);
     if (copy_from_guest(narrow, addr, layout->size32))
         return -EFAULT;
     memset(dst, 0, size);
@@ -34,13 +32,10 @@ int copy_layout_from_guest(void *dst, uint64_t addr, size_t size,
     return 0;
 }
 
-int copy_layout_to_guest(uint64_t addr, const void *src, size_t size,
-                         const struct compat_layout *layout)
+int copy_narrow_to_guest(uint64_t addr, const void *src, const struct compat_layout *layout)
 {
     char narrow[COMPAT_MAX_SIZE];
 
-    if (likely(!caller_is_32bit()))
-        return copy_to_guest(addr, src, size);
     memset(narrow, 0, layout->size32);
     for (unsigned i = 0; i < layout->nr; i++) {
         const struct compat_piece *p = &layout->pieces[i];

@@ -32,25 +32,26 @@ bool caller_is_32bit(void);
 
 /* What size bytes take in the caller's memory; layout NULL: just that. */
 size_t guest_size(size_t size, const struct compat_layout *layout);
-/* Copies to and from the caller's layout; 0 or -EFAULT.  Padding is cleared. */
-int __must_check copy_layout_from_guest(void *dst, uint64_t addr, size_t size,
+/* Copies to and from a 32-bit guest's layout; 0 or -EFAULT.  Padding is cleared. */
+int __must_check copy_narrow_from_guest(void *dst, uint64_t addr, size_t size,
                                         const struct compat_layout *layout);
-int __must_check copy_layout_to_guest(uint64_t addr, const void *src, size_t size,
+int __must_check copy_narrow_to_guest(uint64_t addr, const void *src,
                                       const struct compat_layout *layout);
 
-/* The same; most types have one layout for all, and layout is NULL. */
+/* ... the caller's; most types have one layout for all, and layout is NULL. */
 static inline int __must_check copy_arg_from_guest(void *dst, uint64_t addr, size_t size,
                                                    const struct compat_layout *layout)
 {
-    return likely(!layout) ? copy_from_guest(dst, addr, size)
-                           : copy_layout_from_guest(dst, addr, size, layout);
+    return likely(!layout) || likely(!caller_is_32bit())
+               ? copy_from_guest(dst, addr, size)
+               : copy_narrow_from_guest(dst, addr, size, layout);
 }
 
 static inline int __must_check copy_arg_to_guest(uint64_t addr, const void *src, size_t size,
                                                  const struct compat_layout *layout)
 {
-    return likely(!layout) ? copy_to_guest(addr, src, size)
-                           : copy_layout_to_guest(addr, src, size, layout);
+    return likely(!layout) || likely(!caller_is_32bit()) ? copy_to_guest(addr, src, size)
+                                                         : copy_narrow_to_guest(addr, src, layout);
 }
 
 /* The same by the type that is pointed to. */

@@ -466,34 +466,43 @@ bool hypercall_issue(struct cpu_user_regs *regs, bool is_32bit)
     return true;
 }
 
-/* An element of a list, called; *again: it is now what to go on with. */
-static long call_entry(struct multicall_entry *e, bool *again)
+/* An element of a 32-bit guest's list, called; what to go on with, if it gives way. */
+static noinline const struct pending_call *call_entry32(struct multicall_entry *e)
 {
     const struct pending_call *p;
     uint32_t words[6];
-    long ret;
 
-    if (unlikely(caller_is_32bit())) {
-        for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
-            words[i] = e->args[i];
-        ret = call32(e->op, words, &p);
-        for (unsigned i = 0; p && i < ARRAY_SIZE(words); i++)
-            e->args[i] = words[i];
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+        words[i] = e->args[i];
+    e->result = call32(e->op, words, &p);
+    for (unsigned i = 0; p && i < ARRAY_SIZE(words); i++)
+        e->args[i] = words[i];
+    return p;
+}
+
+/* An element of a list, called; true: it is now what to go on with. */
+static __always_inline bool call_entry(struct multicall_entry *e, bool is_32bit)
+{
+    const struct pending_call *p;
+
+    if (unlikely(is_32bit)) {
+        p = call_entry32(e);
     } else {
-        ret = hypercall_call(e->op, e->args);
-        p = take_pending(ret);
+        e->result = hypercall_call(e->op, e->args);
+        p = take_pending(e->result);
         if (unlikely(p != NULL))
             memcpy(e->args, p->args, p->nargs * sizeof(e->args[0]));
     }
-    *again = p != NULL;
-    if (unlikely(p != NULL))
-        e->op = p->nr;
-    return ret;
+    if (likely(!p))
+        return false;
+    e->op = p->nr;
+    e->result = 0;
+    return true;
 }
 
-static int put_result(uint64_t addr, const struct multicall_entry *e)
+static __always_inline int put_result(uint64_t addr, const struct multicall_entry *e, bool is_32bit)
 {
-    if (unlikely(caller_is_32bit()))
+    if (unlikely(is_32bit))
         return copy_to_guest(addr + COMPAT_OFFSET_multicall_entry_result, &e->result, 4);
     return copy_to_guest(addr + offsetof(struct multicall_entry, result), &e->result,
                          sizeof(e->result));
@@ -504,13 +513,14 @@ static __always_inline long call_list(struct vcpu *v, unsigned long list, unsign
                                       bool choosy)
 {
     size_t size = guest_sizeof(struct multicall_entry);
+    bool is_32bit = caller_is_32bit();
     struct multicall_entry e;
     long ret = 0;
     unsigned long i;
 
     for (i = 0; i < count; i++) {
         uint64_t addr = guest_array_addr(list, i, size);
-        bool again;
+        bool again = false;
 
         if (i && hypercall_preempt_check())
             break;
@@ -519,18 +529,16 @@ static __always_inline long call_list(struct vcpu *v, unsigned long list, unsign
             break;
         if (choosy && !arch_hvm_may_call(e.op, e.args[1])) {
             e.result = e.op == __HYPERVISOR_multicall ? -EINVAL : -ENOSYS;
-            again = false;
         } else if (e.op == __HYPERVISOR_iret) {
             v->in_multicall = false;
             return hypercall_call(e.op, e.args);
         } else
-            e.result = call_entry(&e, &again);
+            again = call_entry(&e, is_32bit);
         if (again) {
-            e.result = 0;
             ret = copy_struct_to_guest(addr, &e);
             break;
         }
-        ret = put_result(addr, &e);
+        ret = put_result(addr, &e, is_32bit);
         if (ret)
             break;
     }
