@@ -7,10 +7,17 @@
     guests    creates guests there: tiny ones, that do nothing (tiny.S), and Debian's kernel
     linux     a Debian guest of 2 VCPUs, for tests that leave it as they found it: it alone
               survives from test to test, since booting one takes seconds
+    newest    a machine of 3 CPUs of QEMU's newest model
+    four      one of 4 CPUs, of which dom0 has one
+
+Files that use the same machine are run by one worker, one after the other (TOGETHER): a boot costs as
+much as a dozen tests.
 
 HYPERVISOR=stock runs everything on Debian's Xen, to see that a test is right about its peer;
 tests marked hospes_only are left out there. Logs of all consoles are in build/test/.
 """
+import fcntl
+import importlib
 import os
 import subprocess
 import sys
@@ -20,7 +27,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "dom0"))
 import machine  # noqa: E402
-from machine import Died, Machine, TimedOut, Trouble, build  # noqa: E402
+from machine import DEFAULT_CPU, Died, Machine, TimedOut, Trouble, build  # noqa: E402
 
 LOGS = os.path.join(build.TOP, "build", "test")
 UNPACKED = os.path.join(build.OUT, "vmlinux")
@@ -28,13 +35,24 @@ SHARED = "shared"
 SHIM_PLACE = "usr/lib/xen-4.17/boot/xen-shim"  # where libxl looks; the demo's image does without
 SHIM = os.path.join(build.CACHE, "root", SHIM_PLACE)
 GIVE_UP_AFTER = 4  # machines lost in one module: the rest of it would only take time
+TEST_GUESTS = os.path.join(build.TOP, "tests/guests")
+FEP = os.environ.get("FEP", "1") == "1"
+# Whose machine a file uses, where that is another file's.
+TOGETHER = {"test_guests": "test_xl", "test_soak": "test_xl", "test_large": "test_xl",
+            "test_pvgrub": "test_pvh", "test_stress": "test_random"}
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "hospes_only: not something stock Xen does, or does so")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
+    for item in items:
+        group = TOGETHER.get(item.module.__name__, item.module.__name__)
+        if "newest" in item.fixturenames:
+            group = "test_hvm_guests"
+        item.add_marker(pytest.mark.xdist_group(group))
     if machine.is_stock(machine.hypervisor_image()):
         skip = pytest.mark.skip(reason="not on stock Xen")
         for item in items:
@@ -59,18 +77,23 @@ class Stable:
     dom0's kernel comes unpacked, since an emulated xz takes five seconds of each boot; test_boot.py
     has it as Debian packs it."""
 
+    every = []
+
     def __init__(self, name, **options):
         self.name, self.options = name, {"kernel": UNPACKED, **options}
         self.machine = self.dom0 = None
-        self.boots = 0
+        self.boots = self.asked = 0
+        self.tries = 0  # boots for the tests of one file
+        Stable.every.append(self)
 
     def get(self):
-        if self.dom0 and not self.well():
+        if self.dom0 and not self.answers() and not self.well():
             self.close()
         if not self.dom0:
-            if self.boots >= GIVE_UP_AFTER:
-                pytest.fail(f"the machine {self.name} was lost {self.boots} times; not again")
+            if self.tries >= GIVE_UP_AFTER:
+                pytest.fail(f"the machine {self.name} was lost {self.tries} times; not again")
             self.boots += 1
+            self.tries += 1
             log = os.path.join(LOGS, f"{self.name}.{self.boots}.log")
             self.machine = Machine(log=log, **self.options)
             try:
@@ -83,6 +106,18 @@ class Stable:
                 tell(f"the first boot of {self.name} came to nothing: {trouble}")
                 return self.get()
         return self.dom0
+
+    def answers(self):
+        """dom0's shell does so at once, as after a test that has left it alone."""
+        machine = self.machine
+        machine._at = len(machine.text)
+        self.asked += 1
+        try:
+            machine.qemu.send(f'command -v xl; echo @"$?"@a{self.asked}\n')
+            machine.wait_for(rf"\n@0@a{self.asked}\n", 2, "dom0's answer")
+        except (Trouble, OSError):
+            return False
+        return machine.alive()
 
     def well(self):
         """dom0's shell answers. A guest's console that a failure has left open is left first."""
@@ -119,38 +154,76 @@ class Stable:
         self.machine = self.dom0 = None
 
 
+@pytest.fixture(scope="module", autouse=True)
+def new_patience():
+    """What a file did to a machine is not held against the next."""
+    for stable in Stable.every:
+        stable.tries = 0
+
+
 @pytest.fixture(scope="session")
 def built():
-    """The images, and what tests add to them: an archive to go behind dom0's image."""
+    """The images, and what tests add to them: an archive to go behind dom0's image. A file that needs
+    more there than others has a function put_into(image)."""
     os.makedirs(LOGS, exist_ok=True)
-    subprocess.run([os.path.join(build.HERE, "build.py")], check=True)
-    # Two workers run files side by side, each with images of its own.
-    tiny = os.path.join(LOGS, f"tiny.{os.getpid()}")
+    path = os.path.join(LOGS, f"extra.{os.getpid()}.img")
+    with open(os.path.join(LOGS, "build.lock"), "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # workers have images of their own, but of the same files
+        subprocess.run([os.path.join(build.HERE, "build.py")], check=True)
+        subprocess.run(["make", "-s", f"-j{os.cpu_count()}", "-C", TEST_GUESTS], check=True)
+        with open(path, "wb") as file:
+            additions().write(file)
+    yield path
+    os.unlink(path)
+
+
+def additions():
+    image = build.Image()
+    tiny = os.path.join(LOGS, "tiny")
     subprocess.run(["gcc", "-fno-pic", "-static", "-no-pie", "-nostdlib", "-o", tiny,
                     "-Wl,--build-id=none,-z,noexecstack,--no-warn-rwx-segments",
                     "-Wl,-T," + os.path.join(HERE, "tiny.lds"), os.path.join(HERE, "tiny.S")],
                    check=True)
-    image = build.Image()
     image.add_file("boot/tiny", tiny)
-    os.unlink(tiny)
+    guests = os.path.join(build.TOP, "build/guests")
+    for name in sorted(os.listdir(guests)):
+        if not name.endswith(".o"):
+            image.add_file("boot/" + name, os.path.join(guests, name))
     # The same kernel, unpacked beforehand: an emulated xz costs each create five seconds.
     image.add_file("boot/vmlinux", UNPACKED)
     if os.path.exists(SHIM):
         image.add_file(SHIM_PLACE, SHIM)
+    image.directory("var/lib/xen/dump")
     image.add("etc/xen/tiny.cfg", b'type = "pv"\nkernel = "/boot/tiny"\nmemory = 32\n')
     image.add("etc/xen/linux.cfg", b'type = "pv"\nkernel = "/boot/vmlinux"\n'
               b'ramdisk = "/boot/guest.img"\nextra = "console=hvc0 quiet"\nmemory = 128\n')
-    path = os.path.join(LOGS, f"extra.{os.getpid()}.img")
-    with open(path, "wb") as file:
-        image.write(file)
-    yield path
-    os.unlink(path)
+    for name in sorted(os.listdir(HERE)):
+        if name.startswith("test_") and name.endswith(".py"):
+            put_into = getattr(importlib.import_module(name[:-3]), "put_into", None)
+            if put_into:
+                put_into(image)
+    return image
 
 
 @pytest.fixture(scope="session")
 def ordinary(built):
     # Of two workers that run files side by side each has one.
     stable = Stable("ordinary" + os.environ.get("PYTEST_XDIST_WORKER", ""), extra=[built])
+    yield stable
+    stable.close()
+
+
+@pytest.fixture(scope="session")
+def newest(built):
+    stable = Stable("newest", cpu="max", cpus=3, extra=[built])
+    yield stable
+    stable.close()
+
+
+@pytest.fixture(scope="session")
+def four(built):
+    stable = Stable("four", cpus=4, cpu=os.environ.get("CPU", DEFAULT_CPU), extra=[built],
+                    append="dom0_max_vcpus=1" + " hvm_fep" * FEP)
     yield stable
     stable.close()
 

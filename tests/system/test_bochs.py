@@ -5,14 +5,13 @@ AMD's models have AMD-V: ryzen with nRIP, PAUSE filter, AVX, SMEP, SMAP, FSGSBAS
 all these. They have two CPUs, since a vcpu that spins with interrupts off keeps its CPU there
 (docs/testing.md). Debian's kernel comes first, since the tests take most of the hour. The Intel model has x2APIC and no AMD-V: PV guests only."""
 import os
-import subprocess
 
 import pytest
 
 import bochs
 from conftest import LOGS
 from machine import build
-from test_guests import CONSOLE, SOURCES, complaints, names, verdicts
+from test_guests import CONSOLE, complaints, names, verdicts
 
 pytestmark = [pytest.mark.hospes_only,
               pytest.mark.skipif("BOCHS" not in os.environ, reason="only for `make bochs`"),
@@ -24,10 +23,7 @@ BOCHS_CANNOT = {"attack_port_strings"}
 
 @pytest.fixture(scope="module")
 def extra(built):
-    subprocess.run(["make", "-s", "-C", SOURCES], check=True)
     image = build.Image()
-    image.add_file("boot/hvm", os.path.join(build.TOP, "build/guests/hvm"))
-    image.add_file("boot/guest", os.path.join(build.TOP, "build/guests/guest"))
     image.add("etc/xen/hvm.cfg", b'type = "pvh"\nkernel = "/boot/hvm"\nmemory = 64\nvcpus = 2\n'
               b'name = "hvm"\nextra = "all"\non_crash = "destroy"\non_reboot = "destroy"\n')
     image.add("etc/xen/debian.cfg", b'type = "pvh"\nkernel = "/boot/vmlinux"\nmemory = 128\n'

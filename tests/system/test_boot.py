@@ -43,7 +43,7 @@ def test_cpus(built, cpus, model):
 
 def test_command_line_and_reboot(built):
     """What it says dom0 has. With -no-reboot QEMU ends where a PC would start again."""
-    with Machine(cpus=2, dom0_mem="600M", append="dom0_max_vcpus=1 loglvl=all no_such_option=7",
+    with Machine(cpus=2, dom0_mem="600M", append="dom0_max_vcpus=1 loglvl=all no_such_option=7", kernel=UNPACKED,
                  log=os.path.join(LOGS, "cmdline.log")) as qemu:
         dom0 = qemu.boot_dom0()
         assert dom0.sh("nproc") == "1"

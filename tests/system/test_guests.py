@@ -9,14 +9,12 @@ newest CPU, too. 32-bit guests (pae) have tests of their own.
 import glob
 import os
 import re
-import subprocess
 
 import pytest
 
-from conftest import LOGS, Stable
+from conftest import LOGS, TEST_GUESTS
 from machine import CommandFailed, Machine, Trouble, build
 
-SOURCES = os.path.join(build.TOP, "tests/guests")
 IMAGES = ["guest", "guest-page"]
 IMAGES32 = ["pae", "pae-page"]
 CONSOLE = "/var/log/xen/console/guest-{}.log"
@@ -32,7 +30,7 @@ BOTH = ["abi/events.c", "abi/fifo.c", "abi/grants.c", "abi/versions.c"]  # as te
 def names(kind, *files):
     """The tests of 64-bit guests; those of 32-bit ones are in folder pae and files of both."""
     found = []
-    for path in sorted(sum((glob.glob(os.path.join(SOURCES, name)) for name in files or ["a*/*.c"]), [])):
+    for path in sorted(sum((glob.glob(os.path.join(TEST_GUESTS, name)) for name in files or ["a*/*.c"]), [])):
         with open(path) as file:
             found += re.findall(rf"^{kind}\((\w+)\)", file.read(), re.M)
     return found
@@ -50,9 +48,8 @@ def complaints(text, name):
 class Runs:
     """One machine, and what the guests that ran on it have said."""
 
-    def __init__(self, name, extra, config="tiny", **options):
-        self.config = config
-        self.stable = Stable(name, extra=[extra], **options)
+    def __init__(self, stable, config="tiny"):
+        self.config, self.stable = config, stable
         self.said = {}
         self.end = None  # of the guest that ran last: the reason of its shutdown; None if it hung
 
@@ -83,31 +80,14 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def extra(built):
-    """An image with all the guests."""
-    subprocess.run(["make", "-s", "-C", SOURCES], check=True)
-    image = build.Image()
-    for name in IMAGES + IMAGES32:
-        image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
-    image.add("etc/xen/tiny.cfg", b'type = "pv"\nkernel = "/boot/tiny"\nmemory = 32\n')
-    extra = os.path.join(LOGS, "guests.img")
-    with open(extra, "wb") as file:
-        image.write(file)
-    return extra
+def runs(ordinary):
+    ordinary.tidy(True)  # no other guest
+    return Runs(ordinary)
 
 
 @pytest.fixture(scope="module")
-def runs(extra):
-    runs = Runs("guests", extra)
-    yield runs
-    runs.stable.close()
-
-
-@pytest.fixture(scope="module")
-def runs_new(extra):
-    runs = Runs("guests-new", extra, cpu="max")
-    yield runs
-    runs.stable.close()
+def runs_new(newest):
+    return Runs(newest)
 
 
 def judge(text, name):
@@ -183,7 +163,7 @@ def test_risk(runs, name):
 
 
 @pytest.fixture(scope="module")
-def as_dom0(runs):
+def as_dom0(built):
     guest = os.path.join(build.TOP, "build/guests/guest")
     with Machine(modules=[guest + " all"], dom0_mem="256M", cpus=2,
                  log=os.path.join(LOGS, "guest-dom0.log")) as qemu:

@@ -7,13 +7,12 @@ import gzip
 import os
 import re
 import struct
-import subprocess
 
 import pytest
 
-from conftest import LOGS
-from machine import Trouble, build
-from test_guests import CONSOLE, CRASH, POWER_OFF, SOURCES, XL_LOG, Runs, complaints, judge, names
+from conftest import Stable
+from machine import Trouble
+from test_guests import CONSOLE, CRASH, POWER_OFF, XL_LOG, Runs, complaints, judge, names
 
 pytestmark = pytest.mark.hospes_only
 FILES = ["hvm/tests/*.c"]
@@ -23,25 +22,12 @@ ENDS = {"death_triple_fault": REBOOT, "death_halted_for_good": POWER_OFF}
 AT_ONCE = 4
 
 
-@pytest.fixture(scope="module")
-def extra(built):
-    subprocess.run(["make", "-s", "-C", SOURCES], check=True)
-    image = build.Image()
-    for name in ("hvm", "hvm32", "stress-hvm"):
-        image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
-    image.directory("var/lib/xen/dump")
+def put_into(image):
     image.add("etc/xen/hvm.cfg", b'type = "pvh"\nkernel = "/boot/hvm"\nmemory = 64\nvcpus = 2\n'
               b'on_crash = "destroy"\non_reboot = "destroy"\n'
               # QEMU's CPU forgets, on VMRUN and #VMEXIT, which breakpoints it has: a vcpu that uses some and
               # comes back to a CPU may bring QEMU down. Its first CPU is none for guests (docs/hvm.md).
               b'cpus = ["1", "2"]\n')
-    extra = os.path.join(LOGS, "hvm-guests.img")
-    with open(extra, "wb") as file:
-        image.write(file)
-        file.write(b"\0" * (-file.tell() % 4))
-        with open(built, "rb") as other:  # Debian's kernel
-            file.write(other.read())
-    return extra
 
 
 class Ends:
@@ -76,18 +62,18 @@ class Ends:
         return self.said[name]
 
 
-@pytest.fixture(scope="module", params=["qemu64,+svm,+npt", "max"], ids=["old", "new"])
-def runs(extra, request):
-    runs = Runs(f"hvm-guests-{request.param[:3]}", extra, config="hvm", cpu=request.param, cpus=3)
-    yield runs
-    runs.stable.close()
+@pytest.fixture(scope="module", params=["old", "new"])
+def runs(built, newest, request):
+    stable = newest if request.param == "new" else Stable("hvm-guests-old", extra=[built], cpus=3)
+    yield Runs(stable, config="hvm")
+    stable.close()
 
 
 @pytest.fixture(scope="module")
-def ends(extra):
-    runs = Runs("hvm-ends", extra, config="hvm", append="hvm_fep", cpus=3)
-    yield Ends(runs)
-    runs.stable.close()
+def ends(built):
+    stable = Stable("hvm-ends", extra=[built], append="hvm_fep", cpus=3)
+    yield Ends(Runs(stable, config="hvm"))
+    stable.close()
 
 
 @pytest.mark.parametrize("name", names("TEST", *FILES))

@@ -8,10 +8,14 @@ import subprocess
 
 import pytest
 
-from conftest import LOGS, Guests, Stable, build
+from conftest import LOGS
+from machine import build
 
 GRUB = "/usr/lib/grub-xen/"
 MACH = "gnumach-1.8-xen-486.gz"
+KERNELS = {"grub": ("pv", "grub-x86_64-xen.bin"), "grub32": ("pv", "grub-i386-xen.bin"),
+           "grubpvh": ("pvh", "grub-i386-xen_pvh.bin")}
+DISK = "/dev/loop4"
 CONFIG = """\
 if [ "$grub_cpu-$grub_platform" = i386-xen ]; then
     set timeout=-1
@@ -26,75 +30,78 @@ menuentry "Debian, from the disk" {
 """
 
 
-@pytest.fixture(scope="module")
-def grub_dom0(built):
-    """A dom0 whose disk holds what a guest boots from, and that has GRUB to give to the guest."""
+def put_into(image):
+    """GRUB and Mach, and a disk that holds what GRUB boots from."""
+    if not os.path.isdir(GRUB):
+        return
     tree = os.path.join(LOGS, f"pvgrub.{os.getpid()}")
-    disk = tree + ".disk"
-    os.makedirs(os.path.join(tree, "boot/grub"))
-    with open(os.path.join(tree, "boot/grub/grub.cfg"), "w") as file:
+    os.makedirs(os.path.join(tree, "disk/boot/grub"))
+    with open(os.path.join(tree, "disk/boot/grub/grub.cfg"), "w") as file:
         file.write(CONFIG)
     for name in ("vmlinuz", "guest.img"):
-        os.link(os.path.join(build.OUT, name), os.path.join(tree, "boot", name))
-    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", "-d", tree, disk, "48M"], check=True)
-    subprocess.run(["rm", "-r", tree], check=True)
-    image = build.Image()
-    for name, kind, kernel in (("grub", "pv", "grub-x86_64-xen.bin"), ("grub32", "pv", "grub-i386-xen.bin"),
-                               ("grubpvh", "pvh", "grub-i386-xen_pvh.bin")):
+        os.link(os.path.join(build.OUT, name), os.path.join(tree, "disk/boot", name))
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", "-d", tree + "/disk", tree + "/ext2", "16M"], check=True)
+    image.add_file("boot/grub.disk", tree + "/ext2")
+    for name, (kind, kernel) in KERNELS.items():
         image.add_file("boot/" + kernel, GRUB + kernel)
         image.add(f"etc/xen/{name}.cfg",
                   (f'type = "{kind}"\nkernel = "/boot/{kernel}"\nmemory = 192\nvcpus = 2\n'
-                   'disk = ["phy:/dev/vda,xvda,w"]\n').encode())
-    mach = build.download_i386("gnumach-image-1.8-xen-486")
-    subprocess.run(["dpkg-deb", "-x", mach, tree + ".mach"], check=True)
-    image.add_file(f"boot/{MACH}", f"{tree}.mach/boot/{MACH}")
-    image.add("etc/xen/mach.cfg", f'type = "pv"\nkernel = "/boot/{MACH}"\nmemory = 64\n'.encode())
-    extra = tree + ".img"
-    with open(extra, "wb") as file:
-        image.write(file)
-    subprocess.run(["rm", "-r", tree + ".mach"], check=True)
-    # virtio: for each page that GRUB reads it spins until the disk has answered.
-    stable = Stable("pvgrub", extra=[built, extra],
-                    devices=["-nic", "none", "-drive", f"file={disk},format=raw,if=virtio"])
-    yield stable.get()
-    stable.close()
-    os.unlink(disk)
-    os.unlink(extra)
+                   f'cpus = "0"\ndisk = ["phy:{DISK},xvda,w"]\n').encode())
+    try:
+        mach = build.download_i386("gnumach-image-1.8-xen-486")
+        subprocess.run(["dpkg-deb", "-x", mach, tree], check=True)
+        image.add_file(f"boot/{MACH}", f"{tree}/boot/{MACH}")
+        image.add("etc/xen/mach.cfg", f'type = "pv"\nkernel = "/boot/{MACH}"\nmemory = 64\n'.encode())
+    except build.BuildError as trouble:
+        print(f"there is no GNU Mach to be had: {trouble}")  # its test will fail, and only that
+    subprocess.run(["rm", "-r", tree], check=True)
+
+
+@pytest.fixture
+def with_disk(dom0):
+    """A disk in dom0's memory. For each page that GRUB reads it spins until the disk has answered: on
+    dom0's own CPU it does not take so much of the host's."""
+    dom0.sh(f"losetup {DISK} 2>/dev/null || losetup {DISK} /boot/grub.disk; xl vcpu-pin Domain-0 all 0")
+    yield dom0
+    if dom0.machine.alive():
+        dom0.run("xl vcpu-pin Domain-0 all all")
 
 
 @pytest.mark.parametrize("name", ["grub", "grubpvh"])
-def test_grub_boots_a_kernel_from_the_guests_disk(grub_dom0, name):
-    Guests(grub_dom0).create(name, name)
-    with grub_dom0.console(name, timeout=180) as guest:
+def test_grub_boots_a_kernel_from_the_guests_disk(with_disk, guests, name):
+    dom0 = with_disk
+    guests.create(name, name)
+    with dom0.console(name, timeout=180) as guest:
         assert "found_by=grub" in guest.sh("cat /proc/cmdline")
         assert int(guest.sh("nproc")) == 2
         guest.until("[ -b /dev/xvda ]", 30)
         said = guest.sh("dd if=/dev/xvda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
-    assert said == grub_dom0.sh("dd if=/dev/vda bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
-    grub_dom0.sh(f"xl shutdown -w {name}", 120)
-    grub_dom0.gone(name)
+    assert said == dom0.sh(f"dd if={DISK} bs=1M count=8 2>/dev/null | md5sum", 120).split()[0]
+    dom0.sh(f"xl shutdown -w {name}", 120)
+    dom0.gone(name)
     # Whatever GRUB granted and bound before Linux took over is gone, too.
-    grub_dom0.until("! ls -d /sys/bus/xen-backend/devices/v* 2>/dev/null", 30)
+    dom0.until("! ls -d /sys/bus/xen-backend/devices/v* 2>/dev/null", 30)
 
 
-def test_32_bit_grub_comes_to_its_menu(grub_dom0):
-    Guests(grub_dom0).create("grub32", "grub32")
+def test_32_bit_grub_comes_to_its_menu(with_disk, guests):
+    dom0 = with_disk
+    guests.create("grub32", "grub32")
     log = "/var/log/xen/console/guest-grub32.log"
-    grub_dom0.until(f"grep -q 'nothing to boot for i386' {log}", 120)
-    assert "GNU GRUB" in grub_dom0.sh(f"cat {log}")
-    assert int(grub_dom0.sh("xl list grub32 | wc -l")) == 2
-    grub_dom0.sh("xl destroy grub32", 60)
-    grub_dom0.gone("grub32")
-    grub_dom0.until("! ls -d /sys/bus/xen-backend/devices/v* 2>/dev/null", 30)
+    dom0.until(f"grep -q 'nothing to boot for i386' {log}", 120)
+    assert "GNU GRUB" in dom0.sh(f"cat {log}")
+    assert int(dom0.sh("xl list grub32 | wc -l")) == 2
+    dom0.sh("xl destroy grub32", 60)
+    dom0.gone("grub32")
+    dom0.until("! ls -d /sys/bus/xen-backend/devices/v* 2>/dev/null", 30)
 
 
-def test_gnu_mach_comes_to_its_banner(grub_dom0):
+def test_gnu_mach_comes_to_its_banner(dom0, guests):
     # Nobody is to remove it when it has ended (-e): its last words may not have been read yet.
-    Guests(grub_dom0).create("mach", "mach", flags="-e")
+    guests.create("mach", "mach", flags="-e")
     log = "/var/log/xen/console/guest-mach.log"
-    grub_dom0.until(f"grep -q 'No bootstrap code loaded with the kernel' {log}", 60)
-    said = grub_dom0.sh(f"cat {log}")
+    dom0.until(f"grep -q 'No bootstrap code loaded with the kernel' {log}", 60)
+    said = dom0.sh(f"cat {log}")
     assert "GNU Mach 1.8" in said
     assert "Running on xen-3.0-x86_32p" in said
-    grub_dom0.sh("xl destroy mach", 60)
-    grub_dom0.gone("mach")
+    dom0.sh("xl destroy mach", 60)
+    dom0.gone("mach")

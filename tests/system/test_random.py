@@ -7,13 +7,12 @@ FEP=0: instructions are not emulated on a guest's request (hvm_fep).
 """
 import os
 import re
-import subprocess
 import time
 
 import pytest
 
-from conftest import LOGS, Stable
-from machine import DEFAULT_CPU, Trouble, build
+from conftest import FEP
+from machine import Trouble
 from test_soak import in_use
 
 FUZZ_TIME = int(os.environ.get("FUZZ_TIME", "15"))
@@ -21,26 +20,10 @@ SLABS = 8  # pages that the hypervisor may keep for the next time: one a size (m
 ROUND = 6  # seconds of a guest's life
 IMAGES = ["random", "random32"]
 HVM = "random-hvm"
-FEP = os.environ.get("FEP", "1") == "1"
 # Whatever a guest says that it has come to, its end it is.
 ENDS = " ".join(f"'on_{end}=\"destroy\"'" for end in
                 ("poweroff", "reboot", "watchdog", "crash", "soft_reset"))
 CONSOLE = "/var/log/xen/console/guest-{}.log"
-
-
-@pytest.fixture(scope="module")
-def host(built):
-    subprocess.run(["make", "-s", "-C", os.path.join(build.TOP, "tests/guests")], check=True)
-    image = build.Image()
-    for name in IMAGES + [HVM]:
-        image.add_file(f"boot/{name}", os.path.join(build.TOP, "build/guests", name))
-    extra = os.path.join(LOGS, "random.img")
-    with open(extra, "wb") as file:
-        image.write(file)
-    host = Stable("random", cpus=4, cpu=os.environ.get("CPU", DEFAULT_CPU), extra=[built, extra],
-                  append="dom0_max_vcpus=1" + " hvm_fep" * FEP)
-    yield host
-    host.close()
 
 
 def wait(dom0, name, seconds):
@@ -63,10 +46,12 @@ def live(dom0, seed, seconds):
         dom0.sh(f"rm -f {CONSOLE.format(name)}; xl create -q /etc/xen/tiny.cfg 'name=\"{name}\"' "
                 f"'kernel=\"/boot/{name}\"' 'extra=\"random seed={seed} seconds={seconds}\"' "
                 f"vcpus=4 memory=32 maxmem=40 {ENDS}", 120)
-    for name, patience in zip(IMAGES, (seconds + 5, 2)):
-        wait(dom0, name, patience)
+    end = time.monotonic() + seconds + 5
+    for name in IMAGES:
+        wait(dom0, name, max(2, end - time.monotonic()))
     calls = [said(dom0, name, "calls") for name in IMAGES]
-    assert all(calls), f"calls of {IMAGES}: {calls}"
+    # In the short life before the others there may be no time for any, on a busy host.
+    assert all(calls) or seconds < ROUND, f"calls of {IMAGES}: {calls}"
     return calls
 
 
@@ -85,8 +70,8 @@ def live_hvm(dom0, seed, seconds):
 
 @pytest.mark.hospes_only
 @pytest.mark.parametrize("live", [live, live_hvm], ids=["pv", "pvh"])
-def test_random(host, live):
-    dom0 = host.get()
+def test_random(four, live):
+    dom0 = four.get()
     live(dom0, 0, 2)
     before = in_use(dom0)
     seed = int(os.environ.get("SEED", time.time()))

@@ -3,16 +3,15 @@
 version of the table under each other's hands (tests/guests/stress): as a guest of dom0's, with the
 most that the tools may allow it, and as the first domain of a machine."""
 import os
-import subprocess
 
 import pytest
 
-from conftest import LOGS, UNPACKED
+from conftest import LOGS
 from machine import Machine, build
 from test_guests import complaints, names, verdicts
 
 IMAGE = os.path.join(build.TOP, "build/guests/stress")
-TINY = b'type = "pv"\nkernel = "/boot/stress"\nmemory = 64\nvcpus = 4\non_crash = "destroy"\n'
+CONFIG = b'type = "pv"\nkernel = "/boot/stress"\nmemory = 64\nvcpus = 4\non_crash = "destroy"\n'
 CONSOLE = "/var/log/xen/console/guest-{}.log"
 LIMITS = "max_event_channels=131071 max_grant_frames=256 max_maptrack_frames=2048"
 
@@ -24,31 +23,20 @@ def judge(text, name):
     assert verdict == "PASS", complaints(text, name) or text[-1000:]
 
 
+def put_into(image):
+    image.add("etc/xen/stress.cfg", CONFIG)
+
+
 @pytest.fixture(scope="module")
-def by_xl(built):
-    build_guests()
-    image = build.Image()
-    image.add_file("boot/stress", IMAGE)
-    image.add_file("boot/guest", os.path.join(build.TOP, "build/guests/guest"))
-    image.add("etc/xen/stress.cfg", TINY)
-    extra = os.path.join(LOGS, "stress.img")
-    with open(extra, "wb") as file:
-        image.write(file)
-    with Machine(cpus=4, append="dom0_max_vcpus=1", kernel=UNPACKED, extra=[extra],
-                 log=os.path.join(LOGS, "stress.log")) as machine:
-        dom0 = machine.boot_dom0()
+def by_xl(four):
+    def run(name, words):
+        dom0 = four.get()
+        dom0.sh(f"""xl create -q /etc/xen/stress.cfg 'name="{name}"' {words}""", 120)
+        dom0.gone(name, 300)
+        return dom0.sh(f"tr -d '\\r' <{CONSOLE.format(name)}", 120)
 
-        def run(name, words):
-            dom0.sh(f"""xl create -q /etc/xen/stress.cfg 'name="{name}"' {words}""", 120)
-            dom0.gone(name, 300)
-            return dom0.sh(f"tr -d '\\r' <{CONSOLE.format(name)}", 120)
-
-        yield run
-    os.unlink(extra)
-
-
-def build_guests():
-    subprocess.run(["make", "-s", "-C", os.path.join(build.TOP, "tests/guests")], check=True)
+    yield run
+    four.close()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +59,6 @@ def test_limits_of_the_tools(by_xl):
 
 @pytest.fixture(scope="module")
 def first_domain(built):
-    build_guests()
     with Machine(modules=[IMAGE + " all"], dom0_mem="256M", cpus=4,
                  log=os.path.join(LOGS, "stress-dom0.log")) as machine:
         machine.wait_for("GUEST done", 300)
