@@ -353,9 +353,15 @@ static const struct {
 #include "abi/ops/undef_calls.h"
 };
 
-long hypercall_call(unsigned long nr, const unsigned long a[6])
+/* Rows marked hot, and tables, are called directly; arguments are fetched where they are used. */
+static __always_inline long call_number(unsigned long nr, const unsigned long *const at[6])
 {
-    switch (nr) { /* rows marked hot, and tables: direct calls */
+#define ARGS                                                                                       \
+    (const unsigned long[6])                                                                       \
+    {                                                                                              \
+        *at[0], *at[1], *at[2], *at[3], *at[4], *at[5]                                             \
+    }
+    switch (nr) {
 #define CALL0(nr, fn, who, args32)
 #define CALL1(nr, fn, who, args32)
 #define CALL2(nr, fn, who, args32)
@@ -363,19 +369,19 @@ long hypercall_call(unsigned long nr, const unsigned long a[6])
 #define CALL4(nr, fn, who, args32)
 #define HOT1(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
-        return fn(a[0]);
+        return fn(*at[0]);
 #define HOT2(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
-        return fn(a[0], a[1]);
+        return fn(*at[0], *at[1]);
 #define HOT3(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
-        return fn(a[0], a[1], a[2]);
+        return fn(*at[0], *at[1], *at[2]);
 #define HOT4(nr, fn, who, args32)                                                                  \
     case nr:                                                                                       \
-        return fn(a[0], a[1], a[2], a[3]);
+        return fn(*at[0], *at[1], *at[2], *at[3]);
 #define TABLE(nr, t, where, mask)                                                                  \
     case nr:                                                                                       \
-        return hc_##t##_##where(a);
+        return hc_##t##_##where(ARGS);
 #define NOCALL(nr)
 #include "abi/ops/hypercalls.def"
 #include "abi/ops/undef_calls.h"
@@ -389,27 +395,37 @@ long hypercall_call(unsigned long nr, const unsigned long a[6])
         return -ENOSYS;
     if (calls[nr].priv && !current->domain->is_privileged)
         return -EPERM;
-    return calls[nr].fn(a);
+    return calls[nr].fn(ARGS);
+#undef ARGS
+}
+
+long hypercall_call(unsigned long nr, const unsigned long a[6])
+{
+    return call_number(nr, (const unsigned long *const[6]){a, a + 1, a + 2, a + 3, a + 4, a + 5});
+}
+
+static __cold noinline void issue_again(struct cpu_user_regs *regs, const struct pending_call *p)
+{
+    unsigned long *const slot[6] = {&regs->rdi, &regs->rsi, &regs->rdx,
+                                    &regs->r10, &regs->r8,  &regs->r9};
+
+    regs->rax = p->nr;
+    for (unsigned i = 0; i < p->nargs; i++)
+        *slot[i] = p->args[i];
+    regs->rip -= HYPERCALL_INSN_LEN;
 }
 
 void hypercall_dispatch(struct cpu_user_regs *regs)
 {
-    unsigned long args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
-    long ret = hypercall_call(regs->rax, args);
+    long ret =
+        call_number(regs->rax, (const unsigned long *const[6]){&regs->rdi, &regs->rsi, &regs->rdx,
+                                                               &regs->r10, &regs->r8, &regs->r9});
     const struct pending_call *p = take_pending(ret);
 
-    if (unlikely(p != NULL)) {
-        unsigned long *const slot[6] = {&regs->rdi, &regs->rsi, &regs->rdx,
-                                        &regs->r10, &regs->r8,  &regs->r9};
-
-        regs->rax = p->nr;
-        for (unsigned i = 0; i < p->nargs; i++)
-            *slot[i] = p->args[i];
-        regs->rip -= HYPERCALL_INSN_LEN;
-        return;
-    }
-    /* do_iret() has replaced every register, and returns the new rax. */
-    regs->rax = ret;
+    if (unlikely(p != NULL))
+        issue_again(regs, p);
+    else
+        regs->rax = ret; /* do_iret() has replaced every register, and returns the new rax */
 }
 
 static const char *args32_of(unsigned long nr)

@@ -306,7 +306,9 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
     struct domain *d = page_owner(pg);
     uint64_t *table = page_to_virt(pg);
     unsigned n = s->next, end = guest_entries(type, d), done = 0;
-    unsigned present = s->present, eighths = s->eighths;
+    unsigned present = s->present, eighths = s->eighths | (n % 8 ? 1U << (n / 64) : 0);
+    const uint64_t below = child_type(type, d, 0), forced = adjust_dir_entry(PTE_PRESENT, d, type);
+    const bool same_below = !is_32bit(d);
     int rc = 0;
 
     if (type == PGT_l1)
@@ -324,6 +326,7 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
                 n = GUEST_SLOT_LAST_HYP + 1;
                 continue;
             }
+            eighths |= 1U << (n / 64);
         }
         e = READ_ONCE(table[n]);
         if (!(e & PTE_PRESENT)) {
@@ -334,7 +337,7 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
             n++;
             continue;
         }
-        if (!dir_get_in_use(e, d, child_type(type, d, n))) {
+        if (!same_below || !dir_get_in_use(e, d, below)) {
             /* Each call makes some progress. */
             if (preempt && done && done % MM_CHECK_EVERY == 0 && hypercall_preempt_check()) {
                 rc = -ERESTART;
@@ -345,11 +348,10 @@ int validate_table(struct page_info *pg, uint64_t type, struct table_scan *s, bo
                 break;
             done++;
         }
-        new = adjust_dir_entry(e, d, type);
+        new = (e | forced) & ~PTE_GLOBAL;
         if (new != e)
             WRITE_ONCE(table[n], new);
         present++;
-        eighths |= 1U << (n / 64);
         n++;
     }
     s->next = n;
