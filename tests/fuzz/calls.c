@@ -157,7 +157,7 @@ static uint64_t list_of(struct source *s, enum kind element, size_t size)
     uint8_t *p = room(s, n * size);
 
     if (!p)
-        return odd_value(s);
+        return s->value(s, K_ODD);
     for (unsigned i = 0; i < n; i++) {
         uint64_t val = value(s, element);
 
@@ -196,7 +196,7 @@ static uint64_t plain_value(struct source *s, enum kind kind)
         return list_of(s, K_PORT, 4);
     case K_OUT:
         p = room(s, 128);
-        return p ? (uintptr_t)p : odd_value(s);
+        return p ? (uintptr_t)p : s->value(s, K_ODD);
     case K_MAP:
         return GNTMAP_host_map | (one_in(s, 4) ? s->choose(s, 32) : 0);
     default:
@@ -235,7 +235,7 @@ static uint64_t elements(struct source *s, const struct shape *shape, unsigned n
     uint8_t *first = room(s, shape->size * n), *p = first;
 
     if (!first)
-        return odd_value(s);
+        return s->value(s, K_ODD);
     for (unsigned i = 0; i < n; i++) {
         fill(s, shape, arg);
         p += s->store(s, p, shape->nr, shape->cmd, arg, shape->size);

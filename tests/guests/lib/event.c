@@ -147,6 +147,24 @@ u64 now(void)
     return ns;
 }
 
+static u64 first_ns, first_tsc, ticks_per_ms;
+
+void learn_clock(void)
+{
+    u64 ns = now(), tsc = rdtsc_();
+
+    do
+        first_ns = now();
+    while (first_ns < ns + 20000000);
+    first_tsc = rdtsc_();
+    ticks_per_ms = (first_tsc - tsc) / ((first_ns - ns) / 1000000);
+}
+
+u64 own_clock(void)
+{
+    return first_ns + (rdtsc_() - first_tsc) * 1000000 / ticks_per_ms;
+}
+
 void sleep_ms(unsigned ms)
 {
     struct sched_poll p = {.timeout = now() + ms * 1000000ULL};

@@ -191,7 +191,7 @@ static u64 source_value(struct source *s, enum kind kind)
     case K_DESC:
         return draw(p);
     case K_TIME:
-        return below(p, 2) ? now() + below(p, 2000000) : below(p, 1000000);
+        return below(p, 2) ? own_clock() + below(p, 2000000) : below(p, 1000000);
     default:
         return odd_value(s);
     }
@@ -330,7 +330,7 @@ static void hear(struct player *p)
 static void tell(void)
 {
     static u32 told;
-    u32 was = told, ms = now() >> 20;
+    u32 was = told, ms = own_clock() >> 20;
     u64 calls = 0, traps = 0;
 
     if (ms == was || !__sync_bool_compare_and_swap(&told, was, ms))
@@ -422,12 +422,12 @@ static void play(unsigned long id)
         .arena = arenas[id], .choose = source_choose, .value = source_value, .store = source_store};
     if (save_point(&cpu->catch))
         p->traps++;
-    while (now() < ends_at) {
+    while (own_clock() < ends_at) {
         cpu->armed = true;
         if (steps[id]++ % 128 == 0) {
             mend(cpu);
-            if (!id && now() >= next) {
-                next = now() + 1000000000;
+            if (!id && own_clock() >= next) {
+                next = own_clock() + 1000000000;
                 tell();
             }
         }
@@ -439,7 +439,7 @@ static void play(unsigned long id)
         console_flush();
         told = true;
     }
-    while (!told && now() < ends_at + 2000000000)
+    while (!told && own_clock() < ends_at + 2000000000)
         HC2(sched_op, SCHEDOP_yield, 0);
     for (;;)
         HC2(sched_op, SCHEDOP_shutdown, &end);
@@ -462,7 +462,8 @@ TEST(random)
         entries[i] = entry_of((ulong)pages[i], 1);
         entries_at[i] = maddr_of(entries[i]);
     }
-    ends_at = now() + word_of("seconds=", 10) * 1000000000ULL;
+    learn_clock();
+    ends_at = own_clock() + word_of("seconds=", 10) * 1000000000ULL;
     say("RANDOM seed %llu, domain %u, %u vcpus\n", (unsigned long long)seed, own_id, nr_vcpus());
     console_flush();
     for (unsigned i = 0; i < MAX_CPUS; i++)

@@ -303,7 +303,7 @@ void interrupt(struct player *p)
 
     switch (below(p, 16)) {
     case 0: /* seldom: those start all over */
-        if (one_in(p, 16))
+        if (one_in(p, to ? 16 : 1024))
             apic_send(to, 0x4000 | ICR_INIT);
         if (one_in(p, 16))
             apic_send(to, 0x4000 | ICR_START | START_PAGE >> 12);
@@ -345,6 +345,11 @@ struct piece {
         sizeof(text) - 1, imm, 1, text                                                             \
     }
 
+#define R(text, imm)                                                                               \
+    {                                                                                              \
+        sizeof(text) - 1, imm, 2, text                                                             \
+    }
+
 static const struct piece pieces[] = {
 #include "pieces.def"
 };
@@ -359,7 +364,7 @@ unsigned make_code(struct player *p, u8 *to, unsigned bits, bool tame)
     while (n--) {
         const struct piece *piece = &pieces[below(p, ARRAY_SIZE(pieces))];
 
-        if (piece->wild && (tame || !one_in(p, 512)))
+        if ((bits == 16 ? piece->wild : piece->wild == 1) && (tame || !one_in(p, 512)))
             continue;
         if (forced && one_in(p, 3)) {
             memcpy(at, "\x0f\x0bxen", 5);

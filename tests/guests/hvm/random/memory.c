@@ -14,13 +14,14 @@ static u8 arenas[MAX_CPUS][2 * 4096] __aligned(4096);
 static grant_entry_v1_t *const grants = (grant_entry_v1_t *)(GRANT_GFN << 12);
 static domid_t own_id;
 extern u64 boot_l2[4 * 512], boot_l4[512];
+extern u8 _end[];
 
 /* --- numbers --- */
 
-/* Not this kernel's own memory, of which it would be the end. */
+/* Not this kernel's own memory, nor where other modes have theirs: of which it would be the end. */
 static u64 spared_gfn(u64 gfn)
 {
-    return gfn >= 0x100 && gfn < RAM_END >> 12 ? gfn | 0x50000 : gfn;
+    return gfn < RAM_END >> 12 ? gfn | 0x50000 : gfn;
 }
 
 u64 spared(u64 addr)
@@ -36,7 +37,6 @@ u64 some_gfn(struct player *p)
     case 1: /* the pages of console and xenstore */
         return one_in(p, 8) ? boot_info.console.domU.mfn + below(p, 3) - 1 : APIC >> 12;
     case 2:
-        return 0x10 + below(p, 0x70); /* below 1 MB, but not where CPUs begin */
     case 3:
         return 0x100000 + below(p, 0x400);
     case 4:
@@ -70,7 +70,7 @@ u64 some_address(struct player *p)
     case 4:
         return spared(odd_value(&p->source));
     case 5:
-        return (u64)play_table + below(p, OWN) * 8;
+        return (u64)play_page(TABLE_PAGE) + below(p, OWN) * 8;
     default:
         return page + (one_in(p, 2) ? edges[below(p, ARRAY_SIZE(edges))] : below(p, 4096));
     }
@@ -151,9 +151,9 @@ static u64 source_value(struct source *s, enum kind kind)
     case K_CALLBACK:
         return (u64)below(p, 4) << 56 | below(p, 256);
     case K_TIME:
-        return below(p, 2) ? now() + below(p, 2000000) : below(p, 1000000);
+        return below(p, 2) ? own_clock() + below(p, 2000000) : below(p, 1000000);
     default:
-        return spared_gfn(odd_value(s));
+        return spared(spared_gfn(odd_value(s)));
     }
 }
 
@@ -165,7 +165,7 @@ void call(struct player *p)
     struct made_call c;
 
     p->source.may_ruin = one_in(p, 1024);
-    p->source.arena = arenas[p - players];
+    p->source.arena = play_page(ARENA_PAGE + 4 * (p - players));
     if (one_in(p, 4))
         p->source.arena = play_page(STEADY + below(p, OWN + GAMES - STEADY)) + 4000;
     make_call(&p->source, &c, false);
@@ -199,7 +199,8 @@ static long extents(struct player *p, unsigned op)
 /* Frames get RAM, lose it, change places; also those that a code page or a stack is in. */
 void shuffle(struct player *p)
 {
-    u64 gfn = some_gfn(p);
+    /* One at a time also those below 1 MB, but not where CPUs begin. */
+    u64 gfn = one_in(p, 32) ? 0x10 + below(p, 0x70) : some_gfn(p);
     struct xen_remove_from_physmap r = {.domid = DOMID_SELF, .gpfn = gfn};
 
     p->calls++;
@@ -247,6 +248,10 @@ static u64 plain_entry(unsigned i)
 {
     if (i < OWN)
         return (u64)own[i] | PTE_RW_;
+    if (i == TABLE_PAGE)
+        return (u64)play_table | PTE_RW_;
+    if (i >= ARENA_PAGE && i < ARENA_PAGE + 4 * MAX_CPUS && i % 4 < 2)
+        return ((u64)arenas[(i - ARENA_PAGE) / 4] + i % 4 * 4096) | PTE_RW_;
     return i < OWN + GAMES ? (GAME_GFN + i - OWN) << 12 | PTE_RW_ : 0;
 }
 
@@ -310,6 +315,8 @@ void mend_memory(void)
 {
     for (unsigned i = 0; i < STEADY; i++)
         play_table[i] = plain_entry(i);
+    for (unsigned i = ARENA_PAGE; i < 512; i++)
+        play_table[i] = plain_entry(i);
 }
 
 /* Nothing else is open to ring 3 from here on. */
@@ -318,10 +325,14 @@ void memory_init(void)
     own_id = own_domid();
     for (unsigned i = 0; i < 512; i++)
         play_table[i] = plain_entry(i);
+    /* Beside what is used there is nothing, so that what does not end comes no further. */
     for (unsigned i = 0; i < 4 * 512; i++)
-        boot_l2[i] &= ~PTE_U;
+        boot_l2[i] = i <= (u64)_end >> 21 || i == (u64)own >> 21 || i >= HOLE >> 21
+                         ? boot_l2[i] & ~PTE_U
+                         : 0;
     for (unsigned i = 0; i < 512; i++)
         low_table[i] = i << 12 | (PTE_RW_ & ~PTE_U) | (i < 0x100 ? PTE_NX : 0);
+    low_table[0xff] = 0;
     boot_l2[0] = (u64)low_table | PTE_TAB;
     boot_l2[PLAY_VA >> 21] = (u64)play_table | PTE_TAB;
     write_cr3(read_cr3());

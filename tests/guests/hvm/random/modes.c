@@ -152,7 +152,7 @@ static void protected_mode(struct player *p, unsigned cpu)
 
 void elsewhere(struct player *p)
 {
-    unsigned cpu = below(p, MAX_CPUS);
+    unsigned cpu = 1 + below(p, MAX_CPUS - 1);
     u64 was = taken, time = rdtsc_();
 
     if (cpu == (unsigned)(p - players) || cpu >= nr_vcpus())
@@ -160,6 +160,8 @@ void elsewhere(struct player *p)
     /* Whoever had it may have come to an end. */
     if (time - was < 1UL << 28 || !__sync_bool_compare_and_swap(&taken, was, time))
         return;
+    for (unsigned gfn = 0; gfn < 0x10; gfn++) /* calls may have taken them */
+        populate(gfn);
     if (one_in(p, 2))
         real_mode(p, cpu);
     else

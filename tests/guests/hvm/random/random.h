@@ -12,14 +12,16 @@
  * PLAY_VA, which are played with, too.  What the hypervisor is asked to do to frames it is asked to
  * do to these and to frames without RAM, from GAME_GFN on.
  */
-#define PLAY_VA   0x40000000UL
-#define PLAY_END  (PLAY_VA + 0x200000)
-#define OWN       64
-#define STEADY    16 /* of these the hypervisor is never asked: the first, four for each vcpu */
-#define GAME_GFN  ((HOLE >> 12) + 0x100)
-#define GAMES     32
-#define RAM_END   (64UL << 20)
-#define GRANT_GFN (HOLE >> 12) /* the grant table */
+#define PLAY_VA    0x40000000UL
+#define PLAY_END   (PLAY_VA + 0x200000)
+#define OWN        64
+#define STEADY     16 /* of these the hypervisor is never asked: the first, four for each vcpu */
+#define GAME_GFN   ((HOLE >> 12) + 0x100)
+#define GAMES      32
+#define ARENA_PAGE 480 /* two of each four: what calls' arguments are in, and nothing beside it */
+#define TABLE_PAGE 511 /* of the entries: what they themselves are in */
+#define RAM_END    (64UL << 20)
+#define GRANT_GFN  (HOLE >> 12) /* the grant table */
 
 /* Far behind the kernel: calls for more than one frame take what lies behind these, too. */
 static u8 (*const own)[4096] = (u8(*)[4096])(40UL << 20);
@@ -39,7 +41,6 @@ struct player {
     bool calm; /* its state is to be put right */
 };
 extern struct player players[MAX_CPUS];
-extern u64 ends_at; /* of the TSC */
 extern bool forced; /* instructions may be emulated on request */
 extern bool breakpoints;
 
