@@ -269,7 +269,7 @@ extern struct evtchn_fifo_control_block *fifo_control[MAX_CPUS];
 
 /* --- time --- */
 u64 now(void); /* ns, of this vcpu */
-/* The same without its record, which a guest may have ruined; what it needs for that takes 20 ms. */
+/* The same without its record, which a guest may ruin; what it needs for that takes 20 ms. */
 void learn_clock(void);
 u64 own_clock(void);
 void sleep_ms(unsigned ms);

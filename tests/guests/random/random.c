@@ -410,6 +410,8 @@ static void mend(struct cpu *cpu)
             wake(i);
 }
 
+static volatile bool all_here;
+
 static void play(unsigned long id)
 {
     struct cpu *cpu = &cpus[id];
@@ -420,6 +422,8 @@ static void play(unsigned long id)
 
     p->source = (struct source){
         .arena = arenas[id], .choose = source_choose, .value = source_value, .store = source_store};
+    while (!all_here)
+        HC2(sched_op, SCHEDOP_yield, 0);
     if (save_point(&cpu->catch))
         p->traps++;
     while (own_clock() < ends_at) {
@@ -470,5 +474,6 @@ TEST(random)
         players[i].seed = seed * MAX_CPUS + i;
     for (unsigned i = 1; i < nr_vcpus(); i++)
         start_on_cpu(i, play, i);
+    all_here = true;
     play(0);
 }
