@@ -145,6 +145,7 @@ header-check: $(O)/hospes build/autoconf.h doc-check
 	$(Q)/usr/bin/python3 tools/check-headers.py $(O)
 	$(Q)tools/check-sizes
 	$(Q)tools/check-dead $(O)
+	$(Q)tools/check-windows $(O)
 
 doc-check:
 	$(Q)/usr/bin/python3 tools/gen-abi-doc.py --check

@@ -371,7 +371,10 @@ static struct page_info *take_from_scrubbers(const struct domain *d, unsigned or
     scrub_abort++;
     while (scrubbing) {
         spin_unlock_irq(&heap_lock);
-        cpu_relax();
+        /* Who scrubs may wait for this CPU to flush its TLB: interrupts have to come.  Not at once
+         * with PAUSE, which prolongs the shadow of STI on QEMU (docs/limits.md). */
+        while (READ_ONCE(scrubbing))
+            cpu_relax();
         spin_lock_irq(&heap_lock);
     }
     scrub_abort--;
@@ -422,7 +425,7 @@ int heap_prepare(const struct domain *d, unsigned order, unsigned memflags)
 {
     struct page_info *pg = NULL;
     struct hints hints;
-    bool all_clean, flushed;
+    bool all_clean = false, later = false, flushed;
 
     spin_lock_irq(&heap_lock);
     if (claims_allow(d, 1ULL << order)) {
@@ -430,8 +433,9 @@ int heap_prepare(const struct domain *d, unsigned order, unsigned memflags)
         all_clean = pg != NULL;
         if (!pg)
             pg = take_pages(order, memflags | MEMF_NO_SCRUB, &hints);
-        /* Off its list, and free all the same: nobody has to do without. */
-        if (pg && all_clean)
+        /* Off its list, and free all the same: nobody has to do without, nor wait for long. */
+        later = pg && !all_clean && scrub_abort;
+        if (pg && (all_clean || later))
             free_pages_locked(page_frame(pg), order, hints);
         else if (pg)
             scrubbing += 1ULL << order;
@@ -441,6 +445,8 @@ int heap_prepare(const struct domain *d, unsigned order, unsigned memflags)
         return -ENOMEM;
     if (all_clean)
         return 0;
+    if (later)
+        return -ERESTART;
 
     flushed = flush_stale(pg, hints.dirty, min(1u << order, hints.dirty + (1u << MAX_DIRTY_ORDER)));
     if (flushed)
