@@ -169,5 +169,7 @@ void sleep_ms(unsigned ms)
 {
     struct sched_poll p = {.timeout = now() + ms * 1000000ULL};
 
-    HC2(sched_op, SCHEDOP_poll, &p);
+    do /* events end it early */
+        HC2(sched_op, SCHEDOP_poll, &p);
+    while (now() < p.timeout);
 }
