@@ -50,8 +50,7 @@ def live(dom0, seed, seconds):
     for name in IMAGES:
         wait(dom0, name, max(2, end - time.monotonic()))
     calls = [said(dom0, name, "calls") for name in IMAGES]
-    # In the short life before the others there may be no time for any, on a busy host.
-    assert all(calls) or seconds < ROUND, f"calls of {IMAGES}: {calls}"
+    assert all(calls), f"calls of {IMAGES}: {calls}"
     return calls
 
 
