@@ -3,14 +3,15 @@
 
 AMD's models have AMD-V: ryzen with nRIP, PAUSE filter, AVX, SMEP, SMAP, FSGSBASE; phenom without
 all these. They have two CPUs, since a vcpu that spins with interrupts off keeps its CPU there
-(docs/testing.md). Debian's kernel comes first, since the tests take most of the hour. The Intel model has x2APIC and no AMD-V: PV guests only."""
+(docs/testing.md). Debian's kernel comes first, since the tests take most of the hour. The Intel model
+has x2APIC and no AMD-V: PV guests only."""
 import glob
 import os
 
 import pytest
 
 import bochs
-from conftest import LOGS
+from conftest import LOGS, TEST_GUESTS
 from machine import build
 from test_guests import CONSOLE, complaints, names, verdicts
 
@@ -18,9 +19,10 @@ pytestmark = [pytest.mark.hospes_only,
               pytest.mark.skipif("BOCHS" not in os.environ, reason="only for `make bochs`"),
               pytest.mark.skipif(not bochs.available(), reason="no Bochs here")]
 
-# Bochs does not load CR2 on VMRUN, so what the emulator says of a page fault is lost; behind the
-# second it took no interrupt any more.
-BOCHS_CANNOT = {"attack_port_strings", "attack_apic_page"}
+# It does not load CR2 on VMRUN, so what the emulator says of a page fault is lost; and where a vcpu
+# keeps its CPU with interrupts off (docs/testing.md), as the second does in races, dom0 waits for ever.
+BOCHS_CANNOT = {"attack_port_strings"}
+BOCHS_STOPS = {"races.c"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,9 @@ def test_pvh(extra, cpu, cpus):
         assert dom0.sh("nproc") == str(cpus)
         debian_runs(dom0, "pvh")
         wrong = []
-        for path in sorted(glob.glob(os.path.join(SOURCES, "hvm/tests/*.c"))):
+        for path in sorted(glob.glob(os.path.join(TEST_GUESTS, "hvm/tests/*.c"))):
+            if os.path.basename(path) in BOCHS_STOPS:
+                continue
             wanted = set(names("TEST", path)) - BOCHS_CANNOT
             dom0.sh(f"rm -f {CONSOLE.format('hvm')}; xl create -q /etc/xen/hvm.cfg "
                     f"""'extra="{' '.join(sorted(wanted))} fep=1"'""", 300)
