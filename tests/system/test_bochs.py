@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.hospes_only,
 
 # It does not load CR2 on VMRUN, so what the emulator says of a page fault is lost; and where a vcpu
 # keeps its CPU with interrupts off (docs/testing.md), as the second does in races, dom0 waits for ever.
-BOCHS_CANNOT = {"attack_port_strings"}
+BOCHS_CANNOT = {"attack_port_strings", "forced_faults"}
 BOCHS_STOPS = {"races.c"}
 
 
