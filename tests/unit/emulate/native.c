@@ -116,6 +116,9 @@ __attribute__((no_sanitize("address", "undefined"))) static void on_signal(int s
 
     for (int i = 0; i < 16; i++)
         m->gpr[i] = regs[gpr_index[i]];
+    /* Above are bits of the stack from which Linux returned into 16-bit code (ESPFIX64). */
+    if (step.mode == 16)
+        m->gpr[4] = (uint32_t)m->gpr[4];
     m->rip = regs[REG_RIP];
     m->flags = regs[REG_EFL];
     copy_vectors(m, uc, false);
