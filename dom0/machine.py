@@ -430,10 +430,13 @@ class Shell:
         Shell.count += 1
         mark = f"c{Shell.count}"
         machine = self.machine
-        machine.send(f"{command}; echo @\"$?\"@{mark}")
+        end = f"echo @\"$?\"@{mark}"
+        machine.send(f"{command}; {end}")
         start = machine._at
         found = machine.wait_for(rf"@(\d+)@{mark}\n", timeout, f"the end of `{command}`")
         output = machine.text[start:found.start()]
+        # A shell with line editing repeats, and wraps, what came before it was ready for it.
+        output = re.split("\n?".join(map(re.escape, end)) + "\n", output)[-1]
         return Result(output.removesuffix("\n"), int(found.group(1)))
 
     def sh(self, command, timeout=60):

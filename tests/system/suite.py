@@ -67,6 +67,16 @@ def run(command):
     return process.returncode, output
 
 
+def excerpt(output, name):
+    """Of a failed step: what complains, and the end. All of it is left in a file."""
+    path = os.path.join(LOGS, name.replace(" ", "-") + ".log")
+    with open(path, "w") as file:
+        file.write(output)
+    lines = output.splitlines()
+    found = [line for line in lines[:-40] if re.search(r"FAILED|\bERROR\b|[Ee]rror[: ]", line)]
+    return "\n".join([f"(all of it: {os.path.relpath(path, TOP)})"] + found[:40] + lines[-40:])
+
+
 def step(name, command, parse=None):
     """Run one command, count it (or what `parse` finds in its output); its output if it failed."""
     begun = time.monotonic()
@@ -77,7 +87,7 @@ def step(name, command, parse=None):
     count(good, bad, name)
     word = "ok" if not bad else "FAILED"
     detail = f", {good} passed, {bad} failed" if parse else ""
-    said = "\n" + "\n".join(output.splitlines()[-60:]) if bad else ""
+    said = "\n" + excerpt(output, name) if bad else ""
     say(f"{name}: {word} in {time.monotonic() - begun:.1f} s{detail}{said}")
     return bad == 0
 

@@ -43,6 +43,8 @@ while True:
         continue
     word = re.search(r"echo (s\d+e)", line)
     mark = re.search(r'"\$\?"@(c\d+)', line)
+    if "repeating" in sys.argv and mark:
+        say("\n" + line[:-8] + "\n" + line[-8:] + "said once")
     say("\n" + (f"{word[1]}42\n" if word else f"@0@{mark[1]}\n" if mark else "dom0:~# "))
     line = ""
 """
@@ -62,6 +64,12 @@ def test_lines_within_lines(fake):
     with Machine(boot=()) as qemu:
         dom0 = qemu.boot_dom0(timeout=6)
         assert dom0.run("true").code == 0
+
+
+def test_an_echo_twice(fake):
+    """The terminal's, and that of a shell which was not ready yet and has lines of another width."""
+    with Machine(boot=("repeating",)) as qemu:
+        assert qemu.boot_dom0(timeout=6).run("true").output == "said once"
 
 
 def test_words_within_an_echo(fake, monkeypatch):
