@@ -53,23 +53,9 @@
 #define barrier()        __asm__ volatile("" ::: "memory")
 
 /*
- * An index that a guest chose, clamped to [0, size) without a branch, so that a mispredicted
- * bounds check cannot be used to read beyond the array (Spectre v1).  size must be > 0.
- */
-static inline unsigned long index_nospec(unsigned long index, unsigned long size)
-{
-    unsigned long mask;
-#if defined(__x86_64__)
-    __asm__ volatile("cmp %1, %2; sbb %0, %0" : "=r"(mask) : "g"(size), "r"(index) : "cc");
-#else
-    mask = ~(long)(index | (size - 1 - index)) >> (sizeof(long) * 8 - 1);
-#endif
-    return index & mask;
-}
-
-/*
- * The check and that in one: is index below size?  *mask is to be ANDed to the index before it is
- * used: all ones if so, else 0, also where the CPU guesses.
+ * Is index below size?  *mask is to be ANDed to an index that a guest chose before it is used: all
+ * ones if so, else 0, also where the CPU guesses, so that a mispredicted check cannot be used to
+ * read beyond an array (Spectre v1).  size must be > 0.
  */
 static __always_inline bool below_nospec(unsigned long index, unsigned long size,
                                          unsigned long *mask)
@@ -85,4 +71,13 @@ static __always_inline bool below_nospec(unsigned long index, unsigned long size
     *mask = ~(long)(index | (size - 1 - index)) >> (sizeof(long) * 8 - 1);
 #endif
     return below;
+}
+
+/* The index, clamped to [0, size) in that way, where the check has been made or is not wanted. */
+static __always_inline unsigned long index_nospec(unsigned long index, unsigned long size)
+{
+    unsigned long mask;
+
+    below_nospec(index, size, &mask);
+    return index & mask;
 }

@@ -139,6 +139,17 @@ static void dump_this_cpu(void *unused)
     arch_dump_vcpu(v);
 }
 
+static void dump_domain_memory(unsigned char key)
+{
+    const struct domain *d;
+
+    (void)key;
+    for_each_domain (d)
+        printk("  d%u: %lu of %lu, listed %lu, claimed %lu, shared hypervisor pages %lu\n", d->id,
+               d->mem.tot_pages, d->mem.max_pages, d->mem.listed, d->mem.outstanding,
+               d->mem.hyp_pages);
+}
+
 static void dump_cpus(unsigned char key)
 {
     unsigned cpu;
@@ -178,6 +189,7 @@ void keyhandler_init(void)
     keyhandler_register('C', crash, "crash: a fault in the hypervisor, which panics");
     keyhandler_register('q', dump_domains, "domains and vcpus");
     keyhandler_register('L', count_holdings, "pages, event ports and grant handles in use");
+    keyhandler_register('M', dump_domain_memory, "memory of each domain, in pages");
     keyhandler_register('d', dump_cpus, "registers of what the CPUs run");
     keyhandler_register('0', dump_dom0, "registers of dom0");
 }

@@ -73,16 +73,6 @@ static struct node_run {
 } runs[2 * MAX_NODES];
 static unsigned nr_runs;
 
-static inline struct page_info *frame_page(uint32_t f)
-{
-    return mfn_to_page(_mfn(f));
-}
-
-static inline uint32_t page_frame(const struct page_info *pg)
-{
-    return mfn_x(page_to_mfn(pg));
-}
-
 static inline unsigned frame_zone(uint32_t f)
 {
     return fls_index(f);
@@ -424,29 +414,27 @@ static void scrub_some(struct page_info *pg, unsigned order, struct hints *hints
 int heap_prepare(const struct domain *d, unsigned order, unsigned memflags)
 {
     struct page_info *pg = NULL;
+    bool mine, flushed;
     struct hints hints;
-    bool all_clean = false, later = false, flushed;
+    int rc = -ENOMEM;
 
     spin_lock_irq(&heap_lock);
     if (claims_allow(d, 1ULL << order)) {
         pg = take_pages(order, memflags, &hints); /* as the allocation will choose */
-        all_clean = pg != NULL;
-        if (!pg)
-            pg = take_pages(order, memflags | MEMF_NO_SCRUB, &hints);
-        /* Off its list, and free all the same: nobody has to do without, nor wait for long. */
-        later = pg && !all_clean && scrub_abort;
-        if (pg && (all_clean || later))
-            free_pages_locked(page_frame(pg), order, hints);
-        else if (pg)
-            scrubbing += 1ULL << order;
+        if (pg)
+            rc = 0;
+        else if ((pg = take_pages(order, memflags | MEMF_NO_SCRUB, &hints)))
+            rc = -ERESTART;
     }
+    /* Off its list, and free all the same: nobody has to do without, nor wait for long. */
+    mine = rc == -ERESTART && !scrub_abort;
+    if (mine)
+        scrubbing += 1ULL << order;
+    else if (pg)
+        free_pages_locked(page_frame(pg), order, hints);
     spin_unlock_irq(&heap_lock);
-    if (!pg)
-        return -ENOMEM;
-    if (all_clean)
-        return 0;
-    if (later)
-        return -ERESTART;
+    if (!mine)
+        return rc;
 
     flushed = flush_stale(pg, hints.dirty, min(1u << order, hints.dirty + (1u << MAX_DIRTY_ORDER)));
     if (flushed)
@@ -801,19 +789,7 @@ static void dump_heap(unsigned char key)
     }
 }
 
-static void dump_domain_memory(unsigned char key)
-{
-    const struct domain *d;
-
-    (void)key;
-    for_each_domain (d)
-        printk("  d%u: %lu of %lu, listed %lu, claimed %lu, shared hypervisor pages %lu\n", d->id,
-               d->mem.tot_pages, d->mem.max_pages, d->mem.listed, d->mem.outstanding,
-               d->mem.hyp_pages);
-}
-
 void heap_init(void)
 {
     keyhandler_register('m', dump_heap, "free memory by node and address");
-    keyhandler_register('M', dump_domain_memory, "memory of each domain, in pages");
 }

@@ -33,6 +33,16 @@ static inline unsigned domain_memflags(const struct domain *d, unsigned memflags
     return !most || (asked && asked <= most) ? memflags : (memflags & 0xffff) | MEMF_BITS(most);
 }
 
+static inline struct page_info *frame_page(uint32_t f)
+{
+    return mfn_to_page(_mfn(f));
+}
+
+static inline uint32_t page_frame(const struct page_info *pg)
+{
+    return mfn_x(page_to_mfn(pg));
+}
+
 /* The order of what is done in one go, without looking whether somebody else needs the CPU. */
 #define MAX_EXTENT_ORDER 9
 /* Extents that memory grows or shrinks by: done in steps.  Tools that ask for more fall back by

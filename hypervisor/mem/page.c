@@ -28,16 +28,6 @@
 
 #define PAGE_RELINQUISHED (1ULL << 56) /* listed: seen by relinquish_domain_pages() */
 
-static inline uint32_t page_frame(const struct page_info *pg)
-{
-    return mfn_x(page_to_mfn(pg));
-}
-
-static inline struct page_info *frame_page(uint32_t f)
-{
-    return mfn_to_page(_mfn(f));
-}
-
 /* --- the list; under mem.lock --- */
 
 static void list_link_first(struct domain_mem *m, struct page_info *pg)

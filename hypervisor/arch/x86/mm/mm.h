@@ -42,8 +42,9 @@ struct cpu_user_regs;
 
 /* As get_page_and_type() of arch_mm.h, but -ERESTART where work waits: call again. */
 int __must_check get_page_and_type_preempt(struct page_info *pg, struct domain *d, uint64_t type);
-/* Goes on with what the undoing of a table left for v: 0, or -ERESTART. */
-int mm_reap(struct vcpu *v);
+int mm_reap_table(struct vcpu *v);
+/* Goes on with what the undoing of a table left for v, if any: 0, or -ERESTART. */
+#define mm_reap(v) (unlikely((v)->arch.reap_table) ? mm_reap_table(v) : 0)
 /* Pins a table of d (the builder's use of MMUEXT_PIN_*), and lets it go: -errno, -ERESTART. */
 int mm_pin(struct domain *d, mfn_t mfn, uint64_t type);
 int mm_unpin(struct vcpu *v, struct domain *d, mfn_t mfn);

@@ -216,11 +216,9 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
     for (i = 0; i < count; i++) {
         struct mmuext_op op;
 
-        if (unlikely(v->arch.reap_table) || i) {
-            again = mm_reap(v) || (i && hypercall_preempt_check());
-            if (again)
-                break;
-        }
+        again = mm_reap(v) || (i && hypercall_preempt_check());
+        if (again)
+            break;
         rc = copy_struct_from_guest(&op, uops + i * size);
         if (!rc)
             rc = one_op(&c, &op);
@@ -230,7 +228,7 @@ long do_mmuext_op(unsigned long uops, unsigned long count_, unsigned long pdone,
         }
     }
     ends = i == count || (rc && rc != -ERESTART);
-    if (unlikely(v->arch.reap_table) && ends)
+    if (ends)
         again = mm_reap(v);
 
     done += i;

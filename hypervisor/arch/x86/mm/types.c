@@ -278,14 +278,12 @@ void put_table(struct vcpu *v, struct page_info *pg)
     put_page(pg);
 }
 
-int mm_reap(struct vcpu *v)
+int mm_reap_table(struct vcpu *v)
 {
     struct page_info *pg = v->arch.reap_table;
     struct domain *d;
     int rc = 0;
 
-    if (likely(!pg))
-        return 0;
     /* A hint: by now the page may be whole, or somebody else's. */
     d = page_owner(pg);
     if (d && get_page(pg, d)) {

@@ -483,7 +483,7 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
     struct owners o = {v->domain, v->domain};
     struct mmu_update req[READ_AT_ONCE];
     uint32_t done = 0, i = 0;
-    bool again = unlikely(v->arch.reap_table) && mm_reap(v), ends;
+    bool again = mm_reap(v), ends;
     long rc = 0;
 
     if (unlikely(count & PREEMPTED)) {
@@ -507,11 +507,11 @@ static noinline long update_batch(unsigned long ureqs, uint32_t count, unsigned 
             have = read_updates(req, ureqs + i * sizeof(*req), count - i);
         rc = have ? do_updates(v, first ?: req, have, &o, &n) : -EFAULT;
         i += n;
-        again = rc == -ERESTART || (!rc && ((unlikely(v->arch.reap_table) && mm_reap(v)) ||
-                                            (i < count && hypercall_preempt_check())));
+        again =
+            rc == -ERESTART || (!rc && (mm_reap(v) || (i < count && hypercall_preempt_check())));
     }
     ends = i == count || (rc && rc != -ERESTART);
-    if (unlikely(v->arch.reap_table) && ends)
+    if (ends)
         again = mm_reap(v);
 
     done += i;

@@ -332,23 +332,18 @@ void interrupt(struct player *p)
 
 /* --- snippets --- */
 
+enum { TAME, ENDS, ENDS_16_BIT };
 struct piece {
     u8 len, imm, wild;
     char bytes[9];
 };
-#define P(text, imm)                                                                               \
+#define PIECE(text, imm, wild)                                                                     \
     {                                                                                              \
-        sizeof(text) - 1, imm, 0, text                                                             \
+        sizeof(text) - 1, imm, wild, text                                                          \
     }
-#define W(text, imm)                                                                               \
-    {                                                                                              \
-        sizeof(text) - 1, imm, 1, text                                                             \
-    }
-
-#define R(text, imm)                                                                               \
-    {                                                                                              \
-        sizeof(text) - 1, imm, 2, text                                                             \
-    }
+#define P(text, imm) PIECE(text, imm, TAME)
+#define W(text, imm) PIECE(text, imm, ENDS)
+#define R(text, imm) PIECE(text, imm, ENDS_16_BIT)
 
 static const struct piece pieces[] = {
 #include "pieces.def"
@@ -364,7 +359,8 @@ unsigned make_code(struct player *p, u8 *to, unsigned bits, bool tame)
     while (n--) {
         const struct piece *piece = &pieces[below(p, ARRAY_SIZE(pieces))];
 
-        if ((bits == 16 ? piece->wild : piece->wild == 1) && (tame || !one_in(p, 512)))
+        if ((piece->wild == ENDS || (piece->wild == ENDS_16_BIT && bits == 16)) &&
+            (tame || !one_in(p, 512)))
             continue;
         if (forced && one_in(p, 3)) {
             memcpy(at, "\x0f\x0bxen", 5);

@@ -36,8 +36,7 @@ u64 some_gfn(struct player *p)
         return APIC >> 12;
     case 1: /* the pages of console and xenstore */
         return one_in(p, 8) ? boot_info.console.domU.mfn + below(p, 3) - 1 : APIC >> 12;
-    case 2:
-    case 3:
+    case 2 ... 3:
         return 0x100000 + below(p, 0x400);
     case 4:
         return below(p, 64) * 0x200 + GAME_GFN; /* 2 MB apart */
