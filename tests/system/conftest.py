@@ -8,6 +8,7 @@
     linux     a Debian guest of 2 VCPUs, for tests that leave it as they found it: it alone
               survives from test to test, since booting one takes seconds
     newest    a machine of 3 CPUs of QEMU's newest model
+    older     one of 3 CPUs of its oldest, with hvm_fep; a wire goes from each of these two to the other
     four      one of 4 CPUs, of which dom0 has one
 
 Files that use the same machine are run by one worker, one after the other (TOGETHER): a boot costs as
@@ -50,7 +51,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     for item in items:
         group = TOGETHER.get(item.module.__name__, item.module.__name__)
-        if "newest" in item.fixturenames:
+        if {"newest", "older"} & set(item.fixturenames):
             group = "test_hvm_guests"
         item.add_marker(pytest.mark.xdist_group(group))
     if machine.is_stock(machine.hypervisor_image()):
@@ -214,8 +215,25 @@ def ordinary(built):
 
 
 @pytest.fixture(scope="session")
-def newest(built):
-    stable = Stable("newest", cpu="max", cpus=3, extra=[built])
+def wire(tmp_path_factory):
+    """Cards of two machines with a wire between them; each does without the other."""
+    ends = [tmp_path_factory.mktemp("wire") / name for name in "ab"]
+    return [["-netdev", f"dgram,id=wire,local.type=unix,local.path={ends[near]},"
+                        f"remote.type=unix,remote.path={ends[1 - near]}",
+             "-device", f"virtio-net-pci,netdev=wire,romfile=,mac=52:54:00:00:00:0{near}"]
+            for near in (0, 1)]
+
+
+@pytest.fixture(scope="session")
+def newest(built, wire):
+    stable = Stable("newest", cpu="max", cpus=3, extra=[built], devices=wire[0])
+    yield stable
+    stable.close()
+
+
+@pytest.fixture(scope="session")
+def older(built, wire):
+    stable = Stable("older", cpus=3, append="hvm_fep", extra=[built], devices=wire[1])
     yield stable
     stable.close()
 

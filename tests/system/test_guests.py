@@ -48,8 +48,8 @@ def complaints(text, name):
 class Runs:
     """One machine, and what the guests that ran on it have said."""
 
-    def __init__(self, stable, config="tiny"):
-        self.config, self.stable = config, stable
+    def __init__(self, stable, config="tiny", every="all"):
+        self.config, self.stable, self.every = config, stable, every
         self.said = {}
         self.end = None  # of the guest that ran last: the reason of its shutdown; None if it hung
 
@@ -75,7 +75,7 @@ class Runs:
     def all(self, image):
         if image not in self.said:
             self.said[image] = "(the machine did not live through it)"
-            self.said[image] = self.run(image, image, "all", 300)
+            self.said[image] = self.run(image, image, self.every, 300)
         return self.said[image]
 
 

@@ -10,7 +10,6 @@ import struct
 
 import pytest
 
-from conftest import Stable
 from machine import Trouble
 from test_guests import CONSOLE, CRASH, POWER_OFF, XL_LOG, Runs, complaints, judge, names
 
@@ -63,17 +62,13 @@ class Ends:
 
 
 @pytest.fixture(scope="module", params=["old", "new"])
-def runs(built, newest, request):
-    stable = newest if request.param == "new" else Stable("hvm-guests-old", extra=[built], cpus=3)
-    yield Runs(stable, config="hvm")
-    stable.close()
+def runs(older, newest, request):
+    return Runs(newest, config="hvm") if request.param == "new" else Runs(older, "hvm", "all fep=1")
 
 
 @pytest.fixture(scope="module")
-def ends(built):
-    stable = Stable("hvm-ends", extra=[built], append="hvm_fep", cpus=3)
-    yield Ends(Runs(stable, config="hvm"))
-    stable.close()
+def ends(older):
+    return Ends(Runs(older, config="hvm"))
 
 
 @pytest.mark.parametrize("name", names("TEST", *FILES))
@@ -149,14 +144,6 @@ def test_hvm_risk(ends, name):
 def test_hvm_interrupts_between_vcpus(ends):
     """Four vcpus interrupt each other in every way, whether they run or halt: none is lost."""
     judge(ends.runs.run("stress-hvm", "ipis", "stress_ipis", 120, vcpus=4), "stress_ipis")
-
-
-def test_forced_emulation(ends):
-    """Instructions behind the prefix that hvm_fep makes one; elsewhere it is none (test_hvm)."""
-    text = ends.runs.run("hvm", "forced", "forced fep=1", 120)
-    text += ends.runs.run("hvm32", "forced32", "narrow_forced fep=1", 120)
-    for name in names("TEST", "hvm/tests/forced.c") + ["narrow_forced"]:
-        judge(text, name)
 
 
 # By the tools' names; what builds on xsave goes with it.

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import SHIM
+from conftest import SHIM, Guests
 from test_soak import in_use
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -196,6 +196,68 @@ def test_pvh_moves(dom0, guests):
     killed_on_the_way(dom0, *random.choice(ENDS))
     assert in_use(dom0) == before
     assert dom0.run("cat /proc/[0-9]*/comm 2>/dev/null | grep libxl-save").code
+
+
+def features(dom0):
+    """What guests are shown by default: {(leaf, subleaf): [EAX, EBX, ECX, EDX]}."""
+    text = dom0.sh("/usr/lib/xen-4.17/bin/xen-cpuid -p | sed '1,/HVM Default/d'")
+    return {(int(leaf, 16), int(sub, 16)): [int(word, 16) for word in words.split(":")]
+            for leaf, sub, words in re.findall(r"^ +(\w{8}):(\w{8}) -> (\S+)", text, re.M)}
+
+
+def hidden(mine, others):
+    """For xl's cpuid=[...]: without what others have not."""
+    for leaf, registers in ((1, "ecx edx"), (7, "ebx ecx edx"), (0x80000001, "ecx edx"), (0x80000008, "ebx")):
+        for name in registers.split():
+            sub, at = 0 if leaf == 7 else 0xffffffff, ("eax", "ebx", "ecx", "edx").index(name)
+            gone = mine[leaf, sub][at] & ~others.get((leaf, sub), [0] * 4)[at]
+            if gone:
+                bits = "".join("0" if gone >> bit & 1 else "x" for bit in reversed(range(32)))
+                yield f"{leaf:#x}{',0x0' * (leaf == 7)}:{name}={bits}"
+
+
+def migrate(here, there, address):
+    """`xl migrate` of h over the wire: its result, with what both hosts said."""
+    there.sh("nc -l -p 8002 -e xl migrate-receive 2>/tmp/log & true")
+    there.until("netstat -ltn | grep :8002", 10)
+    result = here.run(f"xl migrate -s '' h 'nc {address} 8002' 2>&1", 300)
+    there.until("! pidof nc", 60)
+    result.output += "\n" + there.sh("cat /tmp/log")
+    return result
+
+
+def test_pvh_moves_between_unlike_hosts(older, newest):
+    """Live, over a network: what a guest knows of the CPU stays as it was. A host with an old CPU does not
+    take one that has seen more, and it goes on where it is; it does with that hidden, and it comes back."""
+    old, new = older.get(), newest.get()
+    for number, dom0 in ((1, old), (2, new)):
+        dom0.sh(f"cd /sys/class/net; ip addr add 10.1.1.{number}/24 dev e*; ip link set e* mtu 60000 up; cd")
+    old.until("ping -c 1 -W 5 10.1.1.2", 30)
+    guest_of = Guests(new)
+    guest_of.linux("h", 'type="pvh"', "memory=96")
+    guest_of.first_console("h").leave()
+    refused = migrate(new, old, "10.1.1.1")
+    assert refused.code and "policy" in refused.output, refused
+    assert old.run("xl list | grep -e h-- -e null").code
+    with new.console("h") as guest:
+        assert "avx2" in guest.sh("grep -m1 ^flags /proc/cpuinfo")
+    new.sh("xl destroy h")
+
+    lines = ",".join(f'"{line}"' for line in hidden(features(new), features(old)))
+    guest_of.linux("h", 'type="pvh"', "vcpus=2", "memory=96", f"cpuid=[{lines}]")
+    online = "/sys/devices/system/cpu/cpu1/online"  # a CPU that comes up is looked at anew
+    flags = f"echo 0 >{online}; echo 1 >{online}; grep ^flags /proc/cpuinfo | tail -n 1"
+    with guest_of.first_console("h") as guest:
+        few = guest.sh(flags)
+        guest.sh(CHECKER.replace("n=$((n+1))", "sleep 0.5; n=$((n+1))"))
+    for here, there, address in ((new, old, "10.1.1.1"), (old, new, "10.1.1.2")):
+        result = migrate(here, there, address)
+        assert result.code == 0, result
+        here.gone("h")
+        goes_on(there)
+        with there.console("h") as guest:
+            assert guest.sh(flags) == few
+    new.sh("xl destroy h")
 
 
 def test_pvh_hotplug_and_ends(dom0, guests):
