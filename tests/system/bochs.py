@@ -34,6 +34,7 @@ clock: sync=none
 ata0-master: type=cdrom, path={folder}/boot.iso, status=inserted
 boot: cdrom
 com1: enabled=1, mode=term, dev={terminal}
+sound: driver=dummy
 log: {folder}/bochs.log
 error: action=ignore
 panic: action=fatal
@@ -77,11 +78,11 @@ class Bochs(Machine):
     """One Bochs, booted by GRUB from a CD."""
 
     def __init__(self, cpu, hypervisor=None, cpus=1, mem=1536, append="", dom0_mem="512M",
-                 extra=(), log=None):
+                 dom0_append="", extra=(), log=None):
         self._prepare(hypervisor, os.path.join(build.OUT, "vmlinux"), None, log)
         self.folder = tempfile.mkdtemp(prefix="bochs.")
         self._make_iso(f"console=com1 com1=115200,8n1 dom0_mem={dom0_mem},max:{dom0_mem} {append}",
-                       self._joined(extra) if extra else self.initrd)
+                       f"console=hvc0 {dom0_append}", self._joined(extra) if extra else self.initrd)
         self.far, terminal = os.openpty()
         tty.setraw(terminal)
         config = os.path.join(self.folder, "config")
@@ -97,12 +98,12 @@ class Bochs(Machine):
         process.stdin.flush()
         self.qemu = Wire(process, self.far)
 
-    def _make_iso(self, append, initrd):
+    def _make_iso(self, append, dom0_append, initrd):
         packed = self.image if machine.is_stock(self.image) else self.image + ".gz"
         subprocess.run([os.path.join(build.TOP, "tools/make-iso"), "--protocol", "multiboot",
                         "--out", os.path.join(self.folder, "boot.iso"), "--image", packed,
                         "--append", append, "--kernel", self.kernel,
-                        "--dom0-append", "console=hvc0", "--initrd", initrd],
+                        "--dom0-append", dom0_append, "--initrd", initrd],
                        check=True, stdout=subprocess.DEVNULL)
 
     def close(self):

@@ -95,7 +95,7 @@ class Stable:
                 pytest.fail(f"the machine {self.name} was lost {self.tries} times; not again")
             self.boots += 1
             self.tries += 1
-            log = os.path.join(LOGS, f"{self.name}.{self.boots}.log")
+            log = os.path.join(LOGS, f"{self.name}.{self.boots}{os.environ.get('AGAIN', '')}.log")
             self.machine = Machine(log=log, **self.options)
             try:
                 self.dom0 = self.machine.boot_dom0()

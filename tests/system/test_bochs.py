@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.hospes_only,
 # keeps its CPU with interrupts off (docs/testing.md), as the second does in races, dom0 waits for ever.
 BOCHS_CANNOT = {"attack_port_strings", "forced_faults"}
 BOCHS_STOPS = {"races.c"}
+# That model names POPCNT and does not know it: Debian's kernel dies of that on the bare machine, too.
+FOR_LINUX = {"phenom_8650_toliman": "clearcpuid=popcnt"}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def extra(built):
     image.add("etc/xen/hvm.cfg", b'type = "pvh"\nkernel = "/boot/hvm"\nmemory = 64\nvcpus = 2\n'
               b'name = "hvm"\nextra = "all"\non_crash = "destroy"\non_reboot = "destroy"\n')
     image.add("etc/xen/debian.cfg", b'type = "pvh"\nkernel = "/boot/vmlinux"\nmemory = 128\n'
-              b'ramdisk = "/boot/guest.img"\nextra = "console=hvc0 quiet"\nvcpus = 2\n'
+              b'ramdisk = "/boot/guest.img"\nvcpus = 2\n'
               b'name = "debian"\n')
     path = os.path.join(LOGS, "bochs.img")
     with open(path, "wb") as file:
@@ -41,11 +43,12 @@ def extra(built):
 
 def bochs_with(cpu, cpus, extra):
     return bochs.Bochs(cpu, cpus=cpus, extra=extra, append="loglvl=all guest_loglvl=all hvm_fep",
-                       log=os.path.join(LOGS, f"bochs.{cpu}.{cpus}.log"))
+                       dom0_append=FOR_LINUX.get(cpu, ""), log=os.path.join(LOGS, f"bochs.{cpu}.{cpus}.log"))
 
 
-def debian_runs(dom0, kind):
-    dom0.sh(f"""xl create -q /etc/xen/debian.cfg 'type="{kind}"'""", 300)
+def debian_runs(dom0, kind, cpu):
+    dom0.sh(f"""xl create -q /etc/xen/debian.cfg 'type="{kind}"' """
+            f"""'extra="console=hvc0 quiet {FOR_LINUX.get(cpu, '')}"'""", 300)
     with dom0.console("debian", 300) as guest:
         assert guest.sh("nproc").strip() == "2"
         guest.sh("(seq 2000 | md5sum & seq 2000 | md5sum; wait) >/dev/null")
@@ -60,7 +63,7 @@ def test_pvh(extra, cpu, cpus):
     with bochs_with(cpu, cpus, extra) as machine:
         dom0 = machine.boot_dom0()
         assert dom0.sh("nproc") == str(cpus)
-        debian_runs(dom0, "pvh")
+        debian_runs(dom0, "pvh", cpu)
         wrong = []
         for path in sorted(glob.glob(os.path.join(TEST_GUESTS, "hvm/tests/*.c"))):
             if os.path.basename(path) in BOCHS_STOPS:
@@ -80,9 +83,10 @@ def test_pvh(extra, cpu, cpus):
 
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_x2apic(extra, cpus):
-    with bochs_with("corei7_skylake_x", cpus, extra) as machine:
+    cpu = "corei7_skylake_x"
+    with bochs_with(cpu, cpus, extra) as machine:
         dom0 = machine.boot_dom0()
         assert "APIC in x2APIC mode" in "\n".join(machine.hypervisor_log)
         assert dom0.sh("nproc") == str(cpus)
-        debian_runs(dom0, "pv")
+        debian_runs(dom0, "pv", cpu)
         dom0.power_off(120)
