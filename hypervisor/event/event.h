@@ -21,7 +21,8 @@ int evtchn_send(struct domain *d, evtchn_port_t port);
 /* True if d's port is pending (SCHEDOP_poll); bad ports: -EINVAL. */
 int evtchn_port_poll(struct domain *d, evtchn_port_t port);
 /* v begins (v->poll_port is set) or ends SCHEDOP_poll: between the two any event it waits for
- * unblocks it.  Begin, then look whether one is pending already. */
+ * unblocks it.  Begin, then look whether one is pending already.  End before VPF_blocked_poll is
+ * cleared: then what is ended is never the vcpu's next poll, unless that is woken, too. */
 void evtchn_poll_begin(struct vcpu *v);
 void evtchn_poll_end(struct vcpu *v);
 /* Unmasks d's port, as EVTCHNOP_unmask (end of a physical interrupt with automatic unmasking). */

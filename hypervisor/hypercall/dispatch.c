@@ -367,18 +367,21 @@ static __always_inline long call_number(unsigned long nr, const unsigned long *c
 #define CALL2(nr, fn, who, args32)
 #define CALL3(nr, fn, who, args32)
 #define CALL4(nr, fn, who, args32)
+#define HOT(nr, who)                                                                               \
+    _Static_assert((who) == WHO_ANY, "who calls is not looked at here");                           \
+    case nr:
 #define HOT1(nr, fn, who, args32)                                                                  \
-    case nr:                                                                                       \
-        return fn(*at[0]);
+    HOT(nr, who)                                                                                   \
+    return fn(*at[0]);
 #define HOT2(nr, fn, who, args32)                                                                  \
-    case nr:                                                                                       \
-        return fn(*at[0], *at[1]);
+    HOT(nr, who)                                                                                   \
+    return fn(*at[0], *at[1]);
 #define HOT3(nr, fn, who, args32)                                                                  \
-    case nr:                                                                                       \
-        return fn(*at[0], *at[1], *at[2]);
+    HOT(nr, who)                                                                                   \
+    return fn(*at[0], *at[1], *at[2]);
 #define HOT4(nr, fn, who, args32)                                                                  \
-    case nr:                                                                                       \
-        return fn(*at[0], *at[1], *at[2], *at[3]);
+    HOT(nr, who)                                                                                   \
+    return fn(*at[0], *at[1], *at[2], *at[3]);
 #define TABLE(nr, t, where, mask)                                                                  \
     case nr:                                                                                       \
         return hc_##t##_##where(ARGS);

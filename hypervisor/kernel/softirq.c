@@ -4,8 +4,9 @@
  *
  * Each CPU has a word of pending bits.  Anybody may set one, atomically; only the CPU itself clears
  * it, just before the handler runs, so work that comes while the handler runs makes it run again.
- * The lowest number goes first and SOFTIRQ_SCHEDULE is the highest: that handler may switch to
- * another vcpu and then does not come back.
+ * The lowest number goes first, and one that is set again has its next turn after the others;
+ * SOFTIRQ_SCHEDULE is the highest: that handler may switch to another vcpu and then does not come
+ * back.
  *
  * A CPU looks at its word on every way back to a guest, and before it halts.  Setting a bit of
  * another CPU therefore needs an inter-processor interrupt, but only when the word had no such bit:
@@ -63,19 +64,16 @@ void cpumask_raise_softirq(const cpumask_t *mask, enum softirq nr)
 
 void do_softirq(void)
 {
-    for (;;) {
-        unsigned long bits;
-        unsigned nr;
+    unsigned long bits;
 
-        /* Between handlers nothing is held, so this is a quiescent point of RCU. */
-        rcu_quiescent();
-        bits = READ_ONCE(this_cpu(softirq_bits));
-        if (!bits)
-            return;
-        nr = ffs_index(bits);
-        clear_bit(nr, &this_cpu(softirq_bits));
-        softirq_handler[nr]();
-    }
+    /* Between handlers nothing is held, so this is a quiescent point of RCU. */
+    for (rcu_quiescent(); (bits = READ_ONCE(this_cpu(softirq_bits))); rcu_quiescent())
+        for (; bits; bits &= bits - 1) {
+            unsigned nr = ffs_index(bits);
+
+            clear_bit(nr, &this_cpu(softirq_bits));
+            softirq_handler[nr]();
+        }
 }
 
 void tasklet_init(struct tasklet *t, void (*fn)(void *), void *data)

@@ -211,13 +211,21 @@ long schedop_pin_override(struct call *c, struct sched_pin_override *arg)
 
 /* ---- set_timer_op ---- */
 
+/*
+ * Linux of old asks for a time that has wrapped, or is weeks ahead, both when it has work due and
+ * when it has none: it is asked again soon.
+ */
+#define TOO_FAR   (1L << 50) /* ns: 13 days */
+#define ASK_AGAIN MILLISECS(100)
+
 long do_set_timer_op(unsigned long timeout)
 {
     struct timer *t = &current->singleshot_timer;
+    s_time_t now = NOW(), at = timeout;
 
     if (!timeout)
         timer_stop(t);
     else
-        timer_set_here(t, min(timeout, (unsigned long)INT64_MAX - 1));
+        timer_set_here(t, at < 0 || at - now > TOO_FAR ? now + ASK_AGAIN : at);
     return 0;
 }

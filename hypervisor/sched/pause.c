@@ -116,6 +116,7 @@ void vcpu_unblock(struct vcpu *v)
     if (likely(!(READ_ONCE(v->pause_flags) & (BIT(VPF_blocked) | BIT(VPF_blocked_poll)))))
         return;
     was_blocked = test_and_clear_bit(VPF_blocked, &v->pause_flags);
+    evtchn_poll_end(v);
     if (test_and_clear_bit(VPF_blocked_poll, &v->pause_flags) || was_blocked)
         vcpu_wake(v);
 }

@@ -29,6 +29,7 @@ static void poll_expired(void *data)
 {
     struct vcpu *v = data;
 
+    evtchn_poll_end(v);
     if (test_and_clear_bit(VPF_blocked_poll, &v->pause_flags))
         vcpu_wake(v);
 }

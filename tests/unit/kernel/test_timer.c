@@ -148,6 +148,36 @@ static void test_rearms_itself(void **state)
     timer_kill(&t);
 }
 
+static unsigned turns, others_turn;
+
+static void at_once_again(void *data)
+{
+    if (++turns < 1000)
+        timer_set(data, NOW());
+}
+
+static void other(void)
+{
+    others_turn = turns;
+}
+
+/* However much timers have to do, what else waits has its turn. */
+static void test_takes_turns(void **state)
+{
+    static struct timer t;
+
+    (void)state;
+    open_softirq(SOFTIRQ_SCHEDULE, other);
+    timer_init(&t, at_once_again, &t, 0);
+    timer_set(&t, NOW());
+    raise_softirq(SOFTIRQ_TIMER);
+    raise_softirq(SOFTIRQ_SCHEDULE);
+    fake_softirqs_all();
+    assert_int_equal(turns, 1000);
+    assert_in_range(others_turn, 1, 100);
+    timer_kill(&t);
+}
+
 static void check_deadlines(void)
 {
     for (unsigned cpu = 0; cpu < CPUS; cpu++) {
@@ -229,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_remote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rearms_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_takes_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random_against_model, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cpu_dies, setup, teardown),
     };

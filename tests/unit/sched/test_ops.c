@@ -19,6 +19,19 @@ int evtchn_port_poll(struct domain *dom, evtchn_port_t port)
     return port < 64 ? ports[port] : -EINVAL;
 }
 
+static const struct vcpu *polls;
+
+void evtchn_poll_begin(struct vcpu *v)
+{
+    polls = v;
+}
+
+void evtchn_poll_end(struct vcpu *v)
+{
+    if (polls == v)
+        polls = NULL;
+}
+
 /* Domain 1 with two vcpus on two CPUs; v0 calls. */
 static int setup(void **state)
 {
@@ -90,7 +103,9 @@ static void test_poll(void **state)
     assert_int_equal(v0->poll_port, 5);
     ground_pass(MILLISECS(5));
     assert_int_equal(v0->runstate.state, RUNSTATE_blocked);
+    assert_ptr_equal(polls, v0);
     vcpu_unblock(v0);
+    assert_null(polls);
     fake_softirqs_all();
     assert_int_equal(v0->runstate.state, RUNSTATE_running);
     ground_be(v0);
@@ -103,6 +118,7 @@ static void test_poll(void **state)
     ground_pass(1);
     assert_int_equal(v0->runstate.state, RUNSTATE_running);
     assert_int_equal(ground_timer_virqs, 0);
+    assert_null(polls);
 
     /* The event comes after the port was looked at, before the switch. */
     ground_be(v0);
@@ -227,9 +243,20 @@ static void test_singleshot(void **state)
     ground_pass(SECONDS(2));
     assert_int_equal(ground_timer_virqs, 3);
     ground_be(v0);
+    /* Wrapped, or weeks ahead. */
     assert_int_equal(do_set_timer_op(~0UL), 0);
-    ground_pass(SECONDS(100));
+    ground_pass(MILLISECS(99));
     assert_int_equal(ground_timer_virqs, 3);
+    ground_pass(MILLISECS(1));
+    assert_int_equal(ground_timer_virqs, 4);
+    ground_be(v0);
+    assert_int_equal(do_set_timer_op(fake_now + (1L << 50) + 1), 0);
+    ground_pass(MILLISECS(100));
+    assert_int_equal(ground_timer_virqs, 5);
+    ground_be(v0);
+    assert_int_equal(do_set_timer_op(fake_now + SECONDS(3600)), 0);
+    ground_pass(SECONDS(3599));
+    assert_int_equal(ground_timer_virqs, 5);
 }
 
 static void test_periodic(void **state)

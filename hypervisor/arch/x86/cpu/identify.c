@@ -128,7 +128,6 @@ static void read_xsave(void)
         }
 }
 
-/* What this CPU suffers from, and what we do about it. */
 /* Can CPUID below ring 0 be made to fault (Intel: MISC_FEATURES_ENABLES, AMD: HWCR.CpuidUserDis)?
  */
 static bool has_cpuid_faulting(void)
@@ -153,12 +152,14 @@ static void enable_cpuid_faulting(void)
         host_cpu.cpuid_faulting = false;
 }
 
+/* What this CPU suffers from, and what we do about it. */
 static void choose_mitigations(void)
 {
     bool intel = host_cpu.vendor == VENDOR_INTEL;
     uint64_t caps = host_cpu.features[16];
 
     mitigations.l1tf = intel && !(caps & ARCH_CAPS_RDCL_NO);
+    mitigations.ibpb = cpu_has(IBPB) || cpu_has(IBRSB);
     mitigations.lfence = host_cpu.vendor == VENDOR_AMD || host_cpu.vendor == VENDOR_HYGON;
     /* With SMEP no speculation goes to where a guest could have put return addresses. */
     mitigations.rsb_stuff = !cpu_has(SMEP);

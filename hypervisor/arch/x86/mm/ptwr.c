@@ -58,27 +58,49 @@ static uint64_t merge(uint64_t old, uint64_t addr, const void *buf, unsigned byt
     return old;
 }
 
+/* What stands at ptr now. */
+static uint64_t entry_now(const struct ptwr *p, uint64_t ptr)
+{
+    return READ_ONCE(*(uint64_t *)((char *)page_to_virt(p->pt) + (ptr & (PAGE_SIZE - 1))));
+}
+
+/* Writes a part of an entry, and takes the bits `clear` away.  The rest stays as others, and the
+ * CPU, leave it meanwhile. */
+static int write_part(const struct ptwr *p, uint64_t ptr, uint64_t addr, const void *buf,
+                      unsigned bytes, uint64_t clear)
+{
+    uint64_t found = entry_now(p, ptr), old;
+    int rc;
+
+    do {
+        old = found;
+        rc = compare_and_update_l1(p->pt, ptr, &found, merge(old, addr, buf, bytes) & ~clear,
+                                   p->v->domain);
+    } while (!rc && found != old);
+    return rc;
+}
+
 static int ptwr_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, const void *buf,
                       unsigned bytes)
 {
     struct ptwr *p = ctxt->priv;
     struct domain *d = p->v->domain;
-    uint64_t ptr, old = 0, new;
+    uint64_t ptr;
 
     (void)seg;
     if (!locate(p, addr, bytes, &ptr))
         return EMUL_UNHANDLEABLE;
-    if (bytes < 8)
-        old = READ_ONCE(*(uint64_t *)((char *)page_to_virt(p->pt) + (ptr & (PAGE_SIZE - 1))));
-    new = merge(old, addr, buf, bytes);
-    if (!update_l1(p->pt, ptr, new, SET_ENTRY, d, d))
+    if (bytes == 8)
+        return update_l1(p->pt, ptr, merge(0, addr, buf, 8), SET_ENTRY, d, d) ? EMUL_UNHANDLEABLE
+                                                                              : EMUL_OKAY;
+    if (!write_part(p, ptr, addr, buf, bytes, 0))
         return EMUL_OKAY;
     /*
      * A 32-bit kernel writes an entry in two halves.  What it is in between need not be legal: if
      * the upper half comes first, the entry is absent until the lower has come.
      */
-    if (is_32bit(d) && bytes == 4 && (addr & 4) && (new &PTE_PRESENT) &&
-        !update_l1(p->pt, ptr, new & ~PTE_PRESENT, SET_ENTRY, d, d))
+    if (is_32bit(d) && bytes == 4 && (addr & 4) &&
+        !write_part(p, ptr, addr, buf, bytes, PTE_PRESENT))
         return EMUL_OKAY;
     return EMUL_UNHANDLEABLE;
 }
@@ -88,20 +110,20 @@ static int ptwr_cmpxchg(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr
 {
     struct ptwr *p = ctxt->priv;
     uint64_t ptr, found, expected;
-    int rc;
 
     (void)seg;
     (void)lock;
     if (!locate(p, addr, bytes, &ptr))
         return EMUL_UNHANDLEABLE;
-    found = READ_ONCE(*(uint64_t *)((char *)page_to_virt(p->pt) + (ptr & (PAGE_SIZE - 1))));
-    expected = merge(found, addr, old, bytes);
-    if (expected == found) {
-        rc =
-            compare_and_update_l1(p->pt, ptr, &found, merge(found, addr, new, bytes), p->v->domain);
-        if (rc)
+    found = entry_now(p, ptr);
+    /* Also if something else in the entry has changed meanwhile: then once more. */
+    do {
+        expected = found;
+        if (merge(found, addr, old, bytes) != found)
+            break;
+        if (compare_and_update_l1(p->pt, ptr, &found, merge(found, addr, new, bytes), p->v->domain))
             return EMUL_UNHANDLEABLE;
-    }
+    } while (found != expected);
     memcpy(old, (char *)&found + (addr & 7), bytes);
     return EMUL_OKAY;
 }
@@ -131,7 +153,7 @@ static int same_write(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t addr, 
     (void)seg;
     if (!locate(p, addr, bytes, &ptr))
         return EMUL_UNHANDLEABLE;
-    old = READ_ONCE(*(uint64_t *)((char *)page_to_virt(p->pt) + (ptr & (PAGE_SIZE - 1))));
+    old = entry_now(p, ptr);
     return (merge(old, addr, buf, bytes) ^ old) & ~(PTE_ACCESSED | PTE_DIRTY) ? EMUL_UNHANDLEABLE
                                                                               : EMUL_OKAY;
 }
@@ -166,8 +188,7 @@ static uint64_t *gpr(struct cpu_user_regs *regs, unsigned n)
 static bool and_byte(const struct ptwr *p, uint64_t ptr, unsigned byte, uint8_t imm,
                      struct cpu_user_regs *regs)
 {
-    const uint64_t *e = (uint64_t *)((char *)page_to_virt(p->pt) + (ptr & (PAGE_SIZE - 1)));
-    uint64_t clear = (uint64_t)(uint8_t)~imm << (8 * byte), old, found = READ_ONCE(*e);
+    uint64_t clear = (uint64_t)(uint8_t)~imm << (8 * byte), old, found = entry_now(p, ptr);
     uint8_t result;
 
     do {

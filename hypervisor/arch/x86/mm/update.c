@@ -275,7 +275,7 @@ static int update_entry(struct vcpu *v, uint64_t ptr, uint64_t val, enum entry_u
         return update_l1(pt, ptr, val, how, o->table, o->frame);
 
     if (!get_page(pt, o->table))
-        return -EPERM;
+        return -EINVAL;
     if (pgt_is_table(type) && get_type_existing(pt, type)) {
         if (type == PGT_l1)
             rc = update_l1(pt, ptr, val, how, o->table, o->frame);
@@ -370,6 +370,9 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
             return -EINVAL;
         if (o->table != self && !privileged_over(self, o->table))
             return -EPERM;
+        if (o->table->arch.kind)
+            return -EOPNOTSUPP; /* none of its pages is a table of ours, and its writes are logged
+                                 */
     }
     return frame_owner_by_id(foreigndom, &o->frame);
 }

@@ -229,6 +229,17 @@ static void update_guest_areas(struct vcpu *v)
         mm_load_root(v);
 }
 
+/* What another domain has taught the branch predictors is not to steer this one (Spectre 2). */
+static void forget_branches(const struct domain *d)
+{
+    static DEFINE_PER_CPU(uint32_t, last); /* no two domains have the same, but for 0 */
+
+    if (d->mem.past && this_cpu(last) == d->mem.past)
+        return;
+    this_cpu(last) = d->mem.past;
+    wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
+}
+
 void arch_context_switch(struct vcpu *prev, struct vcpu *next)
 {
     const struct guest_kind *left = prev->domain->arch.kind, *kind = next->domain->arch.kind;
@@ -239,6 +250,8 @@ void arch_context_switch(struct vcpu *prev, struct vcpu *next)
         info->flags &= ~(uint32_t)CPU_GUEST_OF_KIND;
     } else if (!prev->domain->is_idle)
         state_save(prev);
+    if (unlikely(mitigations.ibpb) && !next->domain->is_idle)
+        forget_branches(next->domain);
     info->current_vcpu = next;
     if (next->domain->is_idle) {
         uint16_t null = 0;
