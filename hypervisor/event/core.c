@@ -53,11 +53,10 @@ bool vcpu_event_pending(const struct vcpu *v)
 {
     const struct vcpu_info *info = READ_ONCE(v->info);
 
-    if (!info || !READ_ONCE(info->evtchn_upcall_pending))
-        return false;
-    /* A guest with an interrupt controller masks its upcall there. */
-    return unlikely(v->domain->is_hvm) ? arch_vcpu_interruptible(v)
-                                       : !READ_ONCE(info->evtchn_upcall_mask);
+    /* A guest with an interrupt controller has others, too, and masks its upcall there. */
+    if (unlikely(v->domain->is_hvm))
+        return arch_vcpu_interrupt_due(v);
+    return info && READ_ONCE(info->evtchn_upcall_pending) && !READ_ONCE(info->evtchn_upcall_mask);
 }
 
 /* Wakes those of the vcpus in SCHEDOP_poll that wait for port. */

@@ -23,7 +23,9 @@ pytestmark = [pytest.mark.hospes_only,
 # keeps its CPU with interrupts off (docs/testing.md), as the second does in races, dom0 waits for ever.
 BOCHS_CANNOT = {"attack_port_strings", "forced_faults"}
 BOCHS_STOPS = {"races.c"}
-# That model names POPCNT and does not know it: Debian's kernel dies of that on the bare machine, too.
+# The Phenom has no PAUSE filter: a vcpu that waits for another with interrupts off keeps its CPU.
+VCPUS = {"ryzen": 2, "phenom_8650_toliman": 1}
+# It names POPCNT and does not know it: Debian's kernel dies of that on the bare machine, too.
 FOR_LINUX = {"phenom_8650_toliman": "clearcpuid=popcnt"}
 
 
@@ -69,7 +71,7 @@ def test_pvh(extra, cpu, cpus):
             if os.path.basename(path) in BOCHS_STOPS:
                 continue
             wanted = set(names("TEST", path)) - BOCHS_CANNOT
-            dom0.sh(f"rm -f {CONSOLE.format('hvm')}; xl create -q /etc/xen/hvm.cfg "
+            dom0.sh(f"rm -f {CONSOLE.format('hvm')}; xl create -q /etc/xen/hvm.cfg vcpus={VCPUS[cpu]} "
                     f"""'extra="{' '.join(sorted(wanted))} fep=1"'""", 300)
             dom0.gone("hvm", 120)
             said = dom0.sh(f"tr -d '\\r' <{CONSOLE.format('hvm')}", 120)

@@ -22,8 +22,9 @@ void sched_context_saved(struct vcpu *prev);
 
 /* v has an event: makes it notice, if it runs on another CPU.  Any context. */
 void arch_vcpu_kick(struct vcpu *v);
-/* d->is_hvm: would v take the interrupt that announces events?  (Others: evtchn_upcall_mask.) */
-bool arch_vcpu_interruptible(const struct vcpu *v);
+/* d->is_hvm: would v, which is current, take an interrupt now?  It may be an event's or another
+ * vcpu's.  (Others: evtchn_upcall_mask.) */
+bool arch_vcpu_interrupt_due(const struct vcpu *v);
 /* VCPUOP_send_nmi: v takes an NMI as soon as it can (its handler is registered by nmi_op). */
 void arch_vcpu_send_nmi(struct vcpu *v);
 /* d->is_hvm: may its kernels make hypercall nr, with this second argument?  (multicall aside.) */

@@ -306,7 +306,7 @@ WEAK void arch_vcpu_send_nmi(struct vcpu *v)
     (void)v;
 }
 
-WEAK bool arch_vcpu_interruptible(const struct vcpu *v)
+WEAK bool arch_vcpu_interrupt_due(const struct vcpu *v)
 {
     (void)v;
     return true;

@@ -23,7 +23,7 @@ struct guest_kind {
     /* v's vcpu_info has just been marked: its upcall is due.  Any context. */
     void (*event)(struct vcpu *v);
     /* Would v, if it ran now, take an interrupt? */
-    bool (*interruptible)(const struct vcpu *v);
+    bool (*interrupt_due)(const struct vcpu *v);
     void (*send_nmi)(struct vcpu *v);
     /* Memory of current's kernel: how many bytes were not copied. */
     size_t (*copy_from)(void *dst, uint64_t addr, size_t len);

@@ -122,6 +122,13 @@ void vlapic_restart(struct vcpu *v)
     (void)v;
 }
 
+bool vlapic_base_ok(const struct vcpu *v, uint64_t base)
+{
+    (void)v;
+    return (base & ~0xfffUL) == VLAPIC_DEFAULT_BASE &&
+           (base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) != APIC_BASE_X2APIC;
+}
+
 struct domain *vendor_domain(unsigned vcpus)
 {
     struct domain *d = fake_domain(7, vcpus);

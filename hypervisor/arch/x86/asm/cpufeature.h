@@ -34,6 +34,12 @@ static inline bool cpu_has_(unsigned feature)
     return host_cpu.features[feature / 32] & (1u << (feature % 32));
 }
 
+/* By AMD, or built to its design. */
+static inline bool cpu_is_amd(void)
+{
+    return host_cpu.vendor == VENDOR_AMD || host_cpu.vendor == VENDOR_HYGON;
+}
+
 /* Mitigations in force (decided once at boot, before APs); the gate into C reads them. */
 struct mitigations {
     bool pti;  /* Meltdown: guests' roots lack the hypervisor */

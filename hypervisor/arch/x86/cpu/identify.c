@@ -160,7 +160,7 @@ static void choose_mitigations(void)
 
     mitigations.l1tf = intel && !(caps & ARCH_CAPS_RDCL_NO);
     mitigations.ibpb = cpu_has(IBPB) || cpu_has(IBRSB);
-    mitigations.lfence = host_cpu.vendor == VENDOR_AMD || host_cpu.vendor == VENDOR_HYGON;
+    mitigations.lfence = cpu_is_amd();
     /* With SMEP no speculation goes to where a guest could have put return addresses. */
     mitigations.rsb_stuff = !cpu_has(SMEP);
 }

@@ -97,11 +97,14 @@ void hvm_raise_upcall(struct vcpu *v)
         vlapic_raise(v, vector);
 }
 
+static bool nmi_due(const struct vcpu *v)
+{
+    return unlikely(READ_ONCE(v->arch.hvm->nmi_pending)) && !v->arch.hvm->nmi_masked;
+}
+
 static bool interrupt_pending(const struct vcpu *v)
 {
-    const struct hvm_vcpu *h = v->arch.hvm;
-
-    return (h->nmi_pending && !h->nmi_masked) || upcall_pending(v) || vlapic_pending(v) >= 0;
+    return nmi_due(v) || upcall_pending(v) || vlapic_pending(v) >= 0;
 }
 
 void hvm_deliver(struct vcpu *v)
@@ -121,13 +124,19 @@ void hvm_deliver(struct vcpu *v)
         hvm_vendor->want_window(v, false);
         return;
     }
-    if (h->nmi_pending && !h->nmi_masked && !hvm_vendor->in_shadow(v)) {
+    if (nmi_due(v) && !hvm_vendor->in_shadow(v)) {
         h->nmi_pending = false;
         hvm_vendor->inject(v, &(struct hvm_event){.vector = VEC_NMI, .type = HVM_EVENT_NMI});
     } else if (hvm_vendor->interruptible(v)) {
-        if (upcall_pending(v))
-            vector = v->domain->arch.hvm->callback_vector;
-        else {
+        if (upcall_pending(v)) {
+            hvm_vendor->inject(v,
+                               &(struct hvm_event){.vector = v->domain->arch.hvm->callback_vector,
+                                                   .type = HVM_EVENT_INTR});
+            /* Its handler takes the mark away, and only then is this anything to leave the guest
+             * for. */
+            hvm_vendor->want_window(v, nmi_due(v) || vlapic_pending(v) >= 0);
+            return;
+        } else {
             vector = vlapic_pending(v);
             if (vector >= 0)
                 vlapic_accept(v, vector);
@@ -296,9 +305,9 @@ static void event(struct vcpu *v)
         vlapic_raise(v, v->arch.hvm->upcall_vector);
 }
 
-static bool interruptible(const struct vcpu *v)
+static bool interrupt_due(const struct vcpu *v)
 {
-    return hvm_vendor->interruptible(v);
+    return nmi_due(v) || (hvm_vendor->interruptible(v) && interrupt_pending(v));
 }
 
 static void send_nmi(struct vcpu *v)
@@ -333,7 +342,7 @@ const struct guest_kind hvm_kind = {.save = save,
                                     .load = load,
                                     .run = run,
                                     .event = event,
-                                    .interruptible = interruptible,
+                                    .interrupt_due = interrupt_due,
                                     .send_nmi = send_nmi,
                                     .copy_from = hvm_copy_from_guest,
                                     .copy_to = hvm_copy_to_guest,

@@ -274,7 +274,7 @@ void hvm_emulate_begin(struct vcpu *v, struct cpu_user_regs *regs, struct emul_c
         .cpl = hvm_vendor->get_cpl(v),
         .iopl = (regs->rflags & EFLAGS_IOPL) >> 12,
         .real_mode = !(cr0 & CR0_PE) || (regs->rflags & EFLAGS_VM),
-        .amd = host_cpu.vendor == VENDOR_AMD,
+        .amd = cpu_is_amd(),
     };
 }
 

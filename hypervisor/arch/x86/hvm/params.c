@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* hvm_op (hvm/hvm_op.h): parameters of a domain, and where its vcpus want their upcalls. */
+#include "arch/api/arch_domain.h"
 #include "arch/x86/hvm/hvm.h"
 #include "arch/api/arch_time.h"
 #include "event/event.h"
@@ -44,11 +45,22 @@ static bool set_once(uint32_t index)
 static long set_callback(struct domain *d, uint64_t via)
 {
     struct hvm_domain *h = d->arch.hvm;
+    struct vcpu *v;
 
     if (VIA_TYPE(via) == VIA_VECTOR && (via & 0xff) >= 16)
         WRITE_ONCE(h->callback_vector, via & 0xff);
     else
         WRITE_ONCE(h->callback_vector, 0);
+    /* What is pending already is announced to nobody else. */
+    smp_mb(); /* as below */
+    for_each_vcpu (d, v) {
+        const struct vcpu_info *info = READ_ONCE(v->info);
+
+        if (info && READ_ONCE(info->evtchn_upcall_pending)) {
+            vcpu_unblock(v);
+            arch_vcpu_kick(v);
+        }
+    }
     return 0;
 }
 
@@ -118,6 +130,7 @@ long hvmop_set_evtchn_upcall_vector(struct call *c, struct xen_hvm_evtchn_upcall
     if (!v)
         return -ENOENT;
     WRITE_ONCE(v->arch.hvm->upcall_vector, arg->vector);
+    smp_mb(); /* who makes an event pending looks at the vector afterwards */
     hvm_raise_upcall(v);
     return 0;
 }

@@ -209,6 +209,7 @@ static void load_control(struct vcpu *v, const struct hvm_hw_cpu *c)
     hvm_vendor->set_dr(v, 6, c->dr6);
     hvm_vendor->set_dr(v, 7, c->dr7);
     h->tsc_aux = c->msr_tsc_aux;
+    hvm_flush_tlb(v);
     if (!v->vcpu_id) /* the domain has one */
         arch_set_guest_tsc(v->domain, c->tsc);
 }
@@ -348,11 +349,9 @@ static void save_lapic(struct vcpu *v, void *record)
 static int load_lapic(struct vcpu *v, const void *record, uint32_t length)
 {
     const struct hvm_hw_lapic *l = record;
-    uint64_t mode = l->apic_base_msr & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
 
     (void)length;
-    if ((l->apic_base_msr & ~mode & ~(uint64_t)APIC_BASE_BSP) != VLAPIC_DEFAULT_BASE ||
-        mode == APIC_BASE_X2APIC)
+    if (!vlapic_base_ok(v, l->apic_base_msr))
         return -EINVAL;
     v->arch.hvm->lapic.base = l->apic_base_msr;
     v->arch.hvm->lapic.deadline = l->tdt_msr;

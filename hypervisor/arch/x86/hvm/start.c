@@ -51,6 +51,7 @@ void hvm_reset_state(struct vcpu *v, uint8_t start_page)
     v->arch.hvm->event.valid = false;
     v->arch.hvm->nmi_pending = v->arch.hvm->nmi_masked = false;
     v->arch.hvm->cpuid_faults = false;
+    hvm_flush_tlb(v);
 }
 
 /* --- what registers may hold --- */
@@ -65,7 +66,7 @@ bool hvm_modes_ok(const struct domain *d, uint64_t cr0, uint64_t cr4, uint64_t e
         return false;
     if (!!(efer & EFER_LMA) != (paging && (efer & EFER_LME)))
         return false;
-    return !(efer & EFER_LMA) || (cr4 & CR4_PAE);
+    return efer & EFER_LMA ? cr4 & CR4_PAE : !(cr4 & CR4_PCIDE);
 }
 
 /* --- VCPUOP_initialise --- */
@@ -204,6 +205,7 @@ int arch_hvm_initialise(struct vcpu *v, uint64_t addr)
                                            : begin32(v, &ctx.cpu_regs.x86_32);
         if (!rc) {
             set_bit(VPF_down, &v->pause_flags);
+            vcpu_unblock(v); /* INIT may have come to it in HLT */
             v->is_initialised = true;
         }
     }

@@ -138,6 +138,11 @@ static void set_vector(struct vlapic *l, unsigned first, uint8_t vector)
     __atomic_fetch_or(reg(l, first + (vector / 32) * 16), 1u << (vector % 32), __ATOMIC_SEQ_CST);
 }
 
+static bool is_requested(const struct vlapic *l, uint8_t vector)
+{
+    return READ_ONCE(l->reg[APIC_REG(R_IRR) + vector / 32]) & (1u << (vector % 32));
+}
+
 static void clear_vector(struct vlapic *l, unsigned first, uint8_t vector)
 {
     __atomic_fetch_and(reg(l, first + (vector / 32) * 16), ~(1u << (vector % 32)),
@@ -308,8 +313,10 @@ static void start_up(struct vcpu *v, uint8_t page)
         was_down = test_and_clear_bit(VPF_down, &v->pause_flags);
     }
     spin_unlock(&v->domain->lock);
-    if (was_down)
+    if (was_down) {
+        vcpu_unblock(v); /* it may have been in HLT, or waited for an event */
         vcpu_wake(v);
+    }
 }
 
 static void init(struct vcpu *v)
@@ -389,8 +396,18 @@ static s_time_t period(struct vlapic *l)
     return (s_time_t)*reg(l, R_TIMER_INIT) * BUS_NS * divider(l);
 }
 
-/* At least this, so that a guest cannot keep the timer's CPU busy with its own. */
-#define MIN_PERIOD MICROSECS(50)
+/* At least this, so that a guest cannot keep the timer's CPU busy with its own; and this where
+ * nobody hears of it: it is masked, the last has not been taken yet, or the vcpu is down. */
+#define MIN_PERIOD     MICROSECS(50)
+#define UNHEARD_PERIOD MILLISECS(1)
+
+/* From one end of a periodic count to the next that is worth a timer. */
+static s_time_t step_of(struct vlapic *l, bool heard)
+{
+    s_time_t step = max(period(l), MIN_PERIOD);
+
+    return heard ? step : step * DIV_ROUND_UP(UNHEARD_PERIOD, step);
+}
 
 static uint32_t timer_mode(struct vlapic *l)
 {
@@ -403,15 +420,14 @@ static void timer_fired(void *data)
     struct vlapic *l = lapic_of(v);
     s_time_t now = NOW();
     uint32_t lvt;
-    bool due;
+    bool due, heard;
 
     spin_lock(&l->lock);
     lvt = *reg(l, R_LVTT);
     due = l->counting && now >= l->due; /* or it has been set anew meanwhile */
+    heard = !(lvt & LVT_MASKED) && !is_requested(l, lvt) && !test_bit(VPF_down, &v->pause_flags);
     if (due && timer_mode(l) == TIMER_PERIODIC) {
-        s_time_t step = max(period(l), MIN_PERIOD);
-
-        l->due = max(l->due + step, now);
+        l->due = max(l->due + step_of(l, heard), now);
         timer_set(&l->timer, l->due);
     } else if (due) {
         l->counting = false;
@@ -446,6 +462,8 @@ static uint32_t count_now(struct vlapic *l)
 
     if (!l->counting || timer_mode(l) == TIMER_DEADLINE)
         return 0;
+    if (timer_mode(l) == TIMER_PERIODIC)
+        left %= step_of(l, true); /* it may be several times that */
     return left <= 0 ? 1 : min((uint64_t)left / (BUS_NS * divider(l)), (uint64_t)UINT32_MAX);
 }
 
@@ -485,21 +503,6 @@ static void set_divider(struct vlapic *l, uint32_t val)
         count_until(l, NOW() + (s_time_t)left * BUS_NS * divider(l));
 }
 
-void vlapic_restart(struct vcpu *v)
-{
-    struct vlapic *l = lapic_of(v);
-
-    *reg(l, R_ID) = x2apic(l) ? vlapic_id(v) : vlapic_id(v) << 24;
-    *reg(l, R_VERSION) = VERSION_MAXLVT;
-    l->irr_words = 0xff;
-    spin_lock(&l->lock);
-    if (timer_mode(l) == TIMER_DEADLINE)
-        set_deadline(v, l->deadline);
-    else
-        start_count(l);
-    spin_unlock(&l->lock);
-}
-
 /* --- registers --- */
 
 static bool is_lvt(unsigned off)
@@ -536,6 +539,9 @@ static void set_lvt(struct vcpu *v, unsigned off, uint32_t val)
     spin_lock(&l->lock);
     if (off == R_LVTT && ((val ^ *reg(l, off)) & TIMER_DEADLINE))
         stop_timer(l);
+    else if (off == R_LVTT && l->counting && timer_mode(l) == TIMER_PERIODIC &&
+             (*reg(l, off) & LVT_MASKED))
+        count_until(l, NOW() + (l->due - NOW()) % step_of(l, true));
     WRITE_ONCE(*reg(l, off), val);
     spin_unlock(&l->lock);
 }
@@ -548,6 +554,38 @@ static void set_svr(struct vlapic *l, uint32_t val)
     spin_lock(&l->lock);
     for (unsigned off = R_LVTT; off <= R_LVT_ERROR; off += 16)
         *reg(l, off) |= LVT_MASKED;
+    spin_unlock(&l->lock);
+}
+
+bool vlapic_base_ok(const struct vcpu *v, uint64_t base)
+{
+    uint64_t mode = base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+
+    if ((base & ~mode & ~(uint64_t)APIC_BASE_BSP) != VLAPIC_DEFAULT_BASE ||
+        mode == APIC_BASE_X2APIC)
+        return false;
+    return !(mode & APIC_BASE_X2APIC) || has_feature(v, F1_C_X2APIC);
+}
+
+void vlapic_restart(struct vcpu *v)
+{
+    struct vlapic *l = lapic_of(v);
+
+    *reg(l, R_ID) = x2apic(l) ? vlapic_id(v) : vlapic_id(v) << 24;
+    if (x2apic(l))
+        *reg(l, R_LDR) = x2apic_logical_id(vlapic_id(v));
+    *reg(l, R_VERSION) = VERSION_MAXLVT;
+    *reg(l, R_TPR) &= 0xff;
+    *reg(l, R_SVR) &= SVR_BITS;
+    for (unsigned off = R_LVTT; off <= R_LVT_ERROR; off += 16)
+        *reg(l, off) &= lvt_bits(v, off) & ~LVT_PENDING;
+    *reg(l, R_TIMER_DIVIDE) &= 0xb;
+    l->irr_words = 0xff;
+    spin_lock(&l->lock);
+    if (timer_mode(l) == TIMER_DEADLINE)
+        set_deadline(v, l->deadline);
+    else
+        start_count(l);
     spin_unlock(&l->lock);
 }
 

@@ -31,6 +31,8 @@ void vlapic_create(struct vcpu *v);
 void vlapic_free(struct vcpu *v);
 /* Registers have been taken over from a saved domain: its timer goes on. */
 void vlapic_restart(struct vcpu *v);
+/* Can that be MSR APIC_BASE of v?  Where the page is cannot be changed. */
+bool vlapic_base_ok(const struct vcpu *v, uint64_t base);
 
 uint32_t vlapic_id(const struct vcpu *v);
 /* Raises a vector.  Any context. */

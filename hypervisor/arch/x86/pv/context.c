@@ -284,11 +284,11 @@ void arch_continue_running(struct vcpu *v)
 
 bool guest_kinds_exist;
 
-bool arch_vcpu_interruptible(const struct vcpu *v)
+bool arch_vcpu_interrupt_due(const struct vcpu *v)
 {
     const struct guest_kind *kind = v->domain->arch.kind;
 
-    return kind && kind->interruptible(v);
+    return kind && kind->interrupt_due(v);
 }
 
 void arch_vcpu_kick(struct vcpu *v)

@@ -80,7 +80,7 @@ void pv_emul_init(struct emul_ctxt *ctxt, struct cpu_user_regs *regs, const stru
         .sp_size = 64,
         .cpl = guest_kernel(current, regs) ? 0 : 3,
         .iopl = 3, /* the callbacks check */
-        .amd = host_cpu.vendor == VENDOR_AMD,
+        .amd = cpu_is_amd(),
     };
     if (likely(regs->cs == FLAT_RING3_CS64 && !is_32bit(current->domain)))
         return;

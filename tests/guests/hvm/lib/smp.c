@@ -70,18 +70,20 @@ void ap_main(void)
     up[cpu->id] = true;
     irq_on();
     for (;;) {
-        if (!save_point(&cpu->catch) && cpu->work)
+        while (!cpu->work) /* first: there may be some as soon as it is up */
+            sleep_ms(1);
+        if (!save_point(&cpu->catch))
             cpu->work(cpu->work_arg);
         irq_on();
         cpu->work = NULL;
         cpu->busy = false;
-        while (!cpu->work)
-            sleep_ms(1);
     }
 }
 
 static void kick(unsigned cpu, u64 page)
 {
+    if (cpu >= nr_vcpus())
+        skip("too few vcpus");
     apic_send(cpu, 0x4500);
     for (unsigned i = 0; i < 200; i++) { /* lost while the vcpu still leaves its CPU */
         apic_send(cpu, 0x4600 | page >> 12);

@@ -190,6 +190,52 @@ TEST(attack_init_storm)
     restart_cpu(1);
 }
 
+static void halts(unsigned long unused)
+{
+    (void)unused;
+    for (;;)
+        __asm__ volatile("sti; hlt");
+}
+
+TEST(init_ends_halt)
+{
+    start_on_cpu1(halts, 0);
+    sleep_ms(20);
+    restart_cpu(1);
+    start_on_cpu1(send_ipis, 0);
+    stop = true;
+    wait_cpu1();
+}
+
+static void blocks(unsigned long unused)
+{
+    (void)unused;
+    while (!stop)
+        HC2(sched_op, SCHEDOP_block, 0);
+}
+
+/* An interrupt that comes while the vcpu is on its way to sleep. */
+TEST(race_block_and_interrupt)
+{
+    volatile u64 *count = &cpus[1].traps[VEC_IPI];
+    u64 before;
+
+    stop = false;
+    start_on_cpu1(blocks, 0);
+    for (unsigned i = 0; i < 3000; i++) {
+        before = *count;
+        for (unsigned n = i * 37 % 1000; n--;)
+            barrier();
+        apic_send(1, VEC_IPI);
+        if (!wait_count(count, before, 5000))
+            break;
+    }
+    CHECK(*count > before);
+    stop = true;
+    apic_send(1, VEC_IPI);
+    wait_cpu1();
+}
+
 TEST(attack_timer_storm)
 {
     static const u32 counts[] = {1, 2, 0, ~0u, 100};
