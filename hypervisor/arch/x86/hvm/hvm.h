@@ -4,8 +4,8 @@
  *
  * A vcpu's general registers are in a cpu_user_regs, as any guest's (guest_regs() while it is
  * current, arch.regs otherwise; selectors in it mean nothing).  All that the CPU itself switches is
- * the vendor's: svm/ implements struct hvm_vendor, and nothing else of it is called.  The vendor
- * leaves the guest, sees what it was, and calls hvm_*() below for what is the same on all.
+ * the vendor's: svm/ implements struct hvm_vendor; besides it a CPU is probed and prepared.  The
+ * vendor leaves the guest, sees what it was, and calls hvm_*() below for what is the same on all.
  *
  * Unless noted, functions are for current, with interrupts on.
  */
@@ -206,7 +206,7 @@ bool hvm_peek_code(struct vcpu *v, uint64_t addr, uint32_t access, uint32_t *byt
 size_t hvm_copy_from_guest(void *dst, uint64_t addr, size_t len);
 size_t hvm_copy_to_guest(uint64_t addr, const void *src, size_t len);
 
-/* --- cpuid.c, msr.c, io.c, mmio.c --- */
+/* --- cpuid.c, msr.c, mmio.c --- */
 void hvm_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct emul_cpuid *res);
 /* false: #GP */
 bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val);

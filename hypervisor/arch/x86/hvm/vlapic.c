@@ -8,8 +8,8 @@
  * the timer's state, which is under the lock: it may fire on another CPU.  An interrupt that is
  * raised unblocks its vcpu or interrupts the CPU that it runs on.
  *
- * What a sender costs is bounded by the number of vcpus; a timer that is to be faster than
- * MIN_PERIOD is not.
+ * What a sender costs is bounded by the number of vcpus; a timer asked to be faster than MIN_PERIOD
+ * is made to keep that, and ticks that nobody takes keep UNHEARD_PERIOD.
  */
 #include "arch/api/arch_domain.h"
 #include "arch/api/arch_time.h"
