@@ -66,7 +66,6 @@ void __init start_hypervisor(unsigned long arg0, unsigned long arg1)
     arch_boot_platform();
 
     timer_subsys_init();
-    timer_cpu_init(0);
     units_init();
     domain_subsys_init();
     sched_init();

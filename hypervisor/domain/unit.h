@@ -26,7 +26,7 @@ struct unit {
     void (*vcpu_reset)(struct vcpu *v);
     void (*vcpu_free)(struct vcpu *v);
     int (*cpu_up)(unsigned cpu);    /* before the CPU runs */
-    void (*cpu_down)(unsigned cpu); /* after it has stopped */
+    void (*cpu_down)(unsigned cpu); /* it did not start: none stops later */
     void (*dump)(struct domain *d); /* debug key 'q' */
 };
 

@@ -25,5 +25,5 @@ void call_rcu(struct rcu_head *head, void (*fn)(struct rcu_head *));
 /* This CPU holds no RCU-protected pointer now.  Called by the softirq loop, idle or not. */
 void rcu_quiescent(void);
 void rcu_run_callbacks(void); /* the softirq */
-/* cpu will not run any more (it has stopped): nobody waits for it, its callbacks move here. */
+/* cpu does not run (it did not start): nobody waits for it, its callbacks move here. */
 void rcu_cpu_dead(unsigned cpu);

@@ -29,7 +29,6 @@ struct timer_heap {
     struct timer *root;
     struct timer *running;
     s_time_t programmed; /* what the hardware is set for */
-    bool ready;
 };
 static DEFINE_PER_CPU(struct timer_heap, timer_heap);
 
@@ -279,12 +278,9 @@ void timer_cpu_init(unsigned cpu)
 {
     struct timer_heap *h = &per_cpu(timer_heap, cpu);
 
-    if (h->ready) /* a CPU that comes back; its heap is empty */
-        return;
     spin_lock_init(&h->lock, LOCK_TIMER);
     h->root = h->running = NULL;
     h->programmed = S_TIME_NEVER;
-    h->ready = true;
 }
 
 void timer_cpu_dead(unsigned cpu)

@@ -31,8 +31,8 @@ void timer_migrate(struct timer *t, unsigned cpu);
 bool timer_is_set(const struct timer *t);
 
 void timer_subsys_init(void);      /* boot CPU */
-void timer_cpu_init(unsigned cpu); /* before another CPU runs; again when it comes back */
-/* cpu has stopped for good: its timers move to this CPU. */
+void timer_cpu_init(unsigned cpu); /* before another CPU runs */
+/* cpu does not run (it did not start): its timers move to this CPU. */
 void timer_cpu_dead(unsigned cpu);
 /* Called by the arch's timer interrupt; raises the softirq. */
 void timer_interrupt(void);

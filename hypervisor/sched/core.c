@@ -71,7 +71,7 @@ bool vcpu_runnable(const struct vcpu *v)
              (d->sched ? READ_ONCE(d->sched->pause_count) : 0));
 }
 
-/* May v run on cpu?  Where all CPUs it wants have gone, anywhere. */
+/* May v run on cpu?  Where no CPU that it wants is there, anywhere. */
 static bool may_run_on(const struct vcpu *v, unsigned cpu)
 {
     return cpumask_test_cpu(cpu, &v->hard_affinity) ||
@@ -522,7 +522,7 @@ static int sched_cpu_up(unsigned cpu)
     return 0;
 }
 
-/* cpu is offline and has stopped, idle: what it had goes elsewhere. */
+/* cpu did not start (none stops later): what it was given goes elsewhere. */
 static void sched_cpu_down(unsigned cpu)
 {
     struct domain *d;

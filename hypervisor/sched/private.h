@@ -65,7 +65,7 @@ static inline bool is_idle_vcpu(const struct vcpu *v)
     return v->domain->is_idle;
 }
 
-/* pause.c */
+/* ops.c */
 void sched_watchdogs_kill(struct domain *d);
 /* vtimer.c */
 void vtimer_vcpu_create(struct vcpu *v);

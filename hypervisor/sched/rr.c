@@ -166,7 +166,7 @@ static unsigned pick_cpu(const struct vcpu *v)
     unsigned cpu, best, load, best_load;
 
     cpumask_and(&hard, &v->hard_affinity, &cpu_online_map);
-    if (cpumask_empty(&hard)) /* all of its CPUs have gone */
+    if (cpumask_empty(&hard)) /* none of its CPUs is there */
         hard = cpu_online_map;
     cpumask_and(&soft, &hard, &v->soft_affinity);
     cpu = claim_idle(v, &soft);
@@ -376,7 +376,7 @@ static struct vcpu *pick_next(unsigned cpu, s_time_t now, struct vcpu *prev, boo
             try_again = others_wait(cpu);
     }
     rv = first_of(rc, now);
-    if (!rv || unlikely(!cpu_online(cpu))) /* going offline: others will fetch what is queued */
+    if (!rv || unlikely(!cpu_online(cpu))) /* today none goes offline */
         return NULL;
     take(rv->v);
     if (rc->queued) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The timers of a vcpu: periodic, single-shot, and the timeout of SCHEDOP_poll.  They live on
- * whatever CPU the vcpu set them from; wherever one expires, VIRQ_TIMER finds the vcpu.
+ * whatever CPU the vcpu set them from; wherever one of the first two expires, VIRQ_TIMER finds the
+ * vcpu.  That of a poll wakes it, and tells it nothing.
  */
 #include "arch/api/arch_time.h"
 #include "event/event.h"
