@@ -133,7 +133,7 @@ int vcpu_reset(struct vcpu *v);
 
 /* Reference counting.  lookup: by id, with a reference, or NULL; dying domains are found too. */
 struct domain *get_domain_by_id(domid_t id);
-/* DOMID_SELF, or privileged over it; NULL: none such. */
+/* The same without a reference: good until this CPU is quiescent (kernel/rcu.h). */
 struct domain *rcu_lookup_domain(domid_t id);
 bool get_domain(struct domain *d);
 void put_domain(struct domain *d);

@@ -65,8 +65,8 @@ void mm_fill_hyp_slots(uint64_t *l4, struct domain *d);
 /* Page fault of a guest that may be a write to one of its page tables; true: done. */
 bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs *regs);
 
-/* Translation of a guest address through v's live tables, as the guest sees it. */
-bool mm_guest_walk_l1(struct vcpu *v, unsigned long va, uint64_t *l1e, mfn_t *l1mfn);
+/* The L1 entry for va in the tables of v's kernel; false: there is no L1 table. */
+bool mm_guest_walk_l1(struct vcpu *v, unsigned long va, uint64_t *l1e);
 
 /* TLB. */
 void flush_tlb_local(void);

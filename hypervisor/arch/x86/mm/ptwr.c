@@ -299,13 +299,12 @@ bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs 
     bool asked = test_bit(VMASST_TYPE_writable_pagetables, &v->domain->vm_assist), done;
     struct ptwr p = {.v = v, .page = addr & PAGE_MASK};
     uint64_t l1e, type;
-    mfn_t l1mfn;
 
     if ((regs->error_code & (PFEC_PRESENT | PFEC_WRITE | PFEC_RESERVED | PFEC_FETCH)) !=
             (PFEC_PRESENT | PFEC_WRITE) ||
         !(asked || is_32bit(v->domain)) || !(v->arch.pv.flags & PVF_KERNEL_MODE))
         return false;
-    if (!mm_guest_walk_l1(v, addr, &l1e, &l1mfn) || (l1e & (PTE_PRESENT | PTE_RW)) != PTE_PRESENT)
+    if (!mm_guest_walk_l1(v, addr, &l1e) || (l1e & (PTE_PRESENT | PTE_RW)) != PTE_PRESENT)
         return false;
     p.pt = guest_frame(mfn_x(pte_mfn(l1e)));
     if (!p.pt)

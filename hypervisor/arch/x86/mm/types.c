@@ -6,7 +6,8 @@
  * any time one type (writable, L1..L4 table, descriptor table) with a count of the references to
  * it as such: a writable mapping holds a reference of the writable type, a page-table entry one
  * of the next level's type, a CR3 one of L4.  The type can change only while the count is zero.
- * Same-level entries (linear tables) do not exist, so there are no cycles.
+ * Same-level entries (linear tables) hold no references: but for an L4 entry that names its own
+ * table (is_self_map()) there are none.  So references make no cycles.
  *
  * States of the word (struct page_info.type), changed by compare-and-exchange only:
  *
@@ -28,10 +29,11 @@
  * are flushed (page_info.tlb_stamp says when the last reference went, tlb_filter() who has
  * flushed since), and only then the contents are looked at.
  *
- * Who waits for whom: a CPU with a writable page locked waits for nobody, one with an L1 table
- * locked waits for nobody but such a flush (and asks
- * for the writable type alone); one that works on a table waits for tables of lower levels.  Where
- * the type asked for is not the type in work nobody waits: the guest gets an error.
+ * Who waits for whom: a CPU with a writable page locked waits for nobody.  One with an L1 table
+ * locked asks for the writable type alone, and waits for nobody but such a flush, another CPU's
+ * included, and the check of a page of descriptors; both end by themselves.  One that works on a
+ * table waits for tables of lower levels.  Where a table is in work and the type asked for is
+ * another nobody waits: the guest gets an error.
  */
 #include "arch/x86/mm/mm_private.h"
 #include "hypercall/hypercall.h"
@@ -133,7 +135,7 @@ int get_type(struct page_info *pg, uint64_t type, bool preempt)
             if (t & PGT_locked) {
                 if (pgt_is_table(pgt_type(t)))
                     return -EBUSY;
-                goto wait; /* the last writable reference is being dropped, at this moment */
+                goto wait; /* writable, or descriptors: being dropped or checked, at this moment */
             }
             if (t & PGT_partial) {
                 if (type == PGT_writable)
@@ -267,9 +269,10 @@ void put_page_and_type(struct page_info *pg)
 
 /*
  * What a put leaves undone.  A vcpu remembers one table, and goes on with it before its next
- * page-table hypercall does anything else.  Nothing depends on it: a partial table is finished by
- * its next use, or by relinquish, also if it is a second one in the same operation (which takes
- * two vcpus that work against each other) and forgotten here.
+ * page-table hypercall does anything else.  Our safety does not depend on it: a partial table is
+ * finished by its next use as a table or descriptors, or by relinquish, also if it is a second one
+ * in the same operation (which takes two vcpus that work against each other) and forgotten here.
+ * Until then such a one cannot be written (-EBUSY).
  */
 void put_table(struct vcpu *v, struct page_info *pg)
 {

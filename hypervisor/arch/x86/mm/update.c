@@ -12,7 +12,8 @@
 #include "hypercall/handlers.h"
 #include "hypercall/hypercall.h"
 
-/* Elements of a batch, between looks at whether something waits. */
+/* Elements of a batch that are read together; between such reads, a look whether something waits.
+ */
 #define READ_AT_ONCE 32
 /* In a count: the call goes on, *pdone says what is done. */
 #define PREEMPTED (1U << 31)

@@ -9,9 +9,11 @@
  *          counts as if an L1 entry mapped it
  *   L2..4  a table of exactly the next lower level, of the same domain as the table itself
  *
+ * And an L4 entry may name its own table (is_self_map()): no reference.
+ *
  * USER is forced on for 64-bit guests, whose kernels run in ring 3, and GLOBAL off.  Absent entries
- * may have any contents.  Slots 256..271 of L4 tables are the hypervisor's, whatever the guest had
- * there.
+ * may have any contents, but on CPUs with L1TF none that name RAM (absent_entry_ok()).  Slots
+ * 256..271 of L4 tables are the hypervisor's, whatever the guest had there.
  *
  * A 32-bit guest's root is an L3 table of four entries; the rest of it is cleared, since the CPU,
  * which is in long mode, sees that, too.  The table below the fourth is of a type of its own,

@@ -46,13 +46,12 @@ bool walk_to_l1e(const struct vcpu *v, unsigned long va, uint64_t *ptr)
     return true;
 }
 
-bool mm_guest_walk_l1(struct vcpu *v, unsigned long va, uint64_t *l1e, mfn_t *l1mfn)
+bool mm_guest_walk_l1(struct vcpu *v, unsigned long va, uint64_t *l1e)
 {
     uint64_t ptr;
 
     if (!walk_to_l1e(v, va, &ptr))
         return false;
-    *l1mfn = maddr_to_mfn(ptr);
-    *l1e = READ_ONCE(((const uint64_t *)mfn_to_virt(*l1mfn))[pt_index(va, 1)]);
+    *l1e = READ_ONCE(((const uint64_t *)mfn_to_virt(maddr_to_mfn(ptr)))[pt_index(va, 1)]);
     return true;
 }

@@ -313,9 +313,8 @@ static bool shadow_ldt_page(struct vcpu *v, unsigned idx)
     struct pv_vcpu *pv = &v->arch.pv;
     struct page_info *pg;
     uint64_t l1e;
-    mfn_t l1mfn;
 
-    if (!mm_guest_walk_l1(v, pv->ldt_base + ((unsigned long)idx << PAGE_SHIFT), &l1e, &l1mfn) ||
+    if (!mm_guest_walk_l1(v, pv->ldt_base + ((unsigned long)idx << PAGE_SHIFT), &l1e) ||
         !(l1e & PTE_PRESENT))
         return false;
     pg = guest_frame(mfn_x(pte_mfn(l1e)));

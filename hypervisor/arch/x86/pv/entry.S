@@ -4,10 +4,11 @@
  *
  * Every entry from a guest leaves its registers in cpu_info()->guest_regs at the top of this
  * CPU's stack: the CPU (or the code below, for SYSCALL) pushes the upper part, SAVE_ALL the rest.
- * Every way back goes through ret_to_guest, but for the two paths that matter most and never
- * enter C: a system call (SYSCALL by guest user -> guest kernel's callback) and the iret
- * hypercall (guest kernel -> guest user).  Both bail out, before they have changed anything, to
- * the general path as soon as something is not as usual.
+ * Every way back goes through ret_to_guest, but for the five paths that matter most and never
+ * enter C: a system call (SYSCALL by guest user -> guest kernel's callback), a page fault of guest
+ * user (-> guest kernel's handler), the iret hypercall (guest kernel -> guest user), and the
+ * hypercalls stack_switch and set_segment_base.  They bail out, before they have changed anything,
+ * to the general path as soon as something is not as usual.
  *
  * NMI, #MC, #DF and #DB have stacks of their own (IST), at the bottom of the same aligned stack,
  * so that they may interrupt any instruction here, the first of SYSCALL entry included; GS is

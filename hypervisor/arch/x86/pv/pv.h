@@ -23,7 +23,7 @@
  * far_pointer().  False: it was crashed.
  */
 bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error, unsigned flags);
-/* Delivers exception vec by the guest's trap table.  cr2 goes to vcpu_info for vector 14. */
+/* Delivers exception vec by the guest's trap table; not page faults, which have a CR2. */
 void pv_inject_exception(struct cpu_user_regs *regs, unsigned vec, uint32_t error);
 void pv_inject_page_fault(struct cpu_user_regs *regs, unsigned long addr, uint32_t error);
 void pv_inject_interrupt(struct cpu_user_regs *regs, unsigned vec); /* `int n` */
