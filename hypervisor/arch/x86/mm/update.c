@@ -378,93 +378,96 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
     return frame_owner_by_id(foreigndom, &o->frame);
 }
 
-#define NOT_QUICK 1
-
 /*
- * Plain updates, req[0] to req[n] at most, of d's own writable page pt: as many as are of the same
- * page, at least one.  0: it is not such a page.
+ * *req, which is a plain update of page pt, and those behind it that are plain updates of the same
+ * page, up to end: if that page is d's own and writable.  What comes next; NULL: it is not.
  */
-static __always_inline unsigned store_data(struct domain *d, struct page_info *pt,
-                                           const struct mmu_update *req, unsigned n)
+static __always_inline const struct mmu_update *store_data(struct domain *d, struct page_info *pt,
+                                                           const struct mmu_update *req,
+                                                           const struct mmu_update *end)
 {
-    const struct mmu_update *r = req, *end = req + n;
+    const struct mmu_update *r = req;
 
     if (unlikely(!lock_type_of(pt, PGT_writable, d)))
-        return 0;
+        return NULL;
     do
         WRITE_ONCE(*entry_at(pt, r->ptr), r->val);
     while (++r != end && !((r->ptr ^ req->ptr) & ~(PAGE_SIZE - sizeof(uint64_t))));
     type_unlock(pt, 0);
-    return r - req;
+    return r;
 }
 
 /*
- * A plain update (how: of this kind) of d's own L1 table, for a frame of its own, or some (*n, of
- * count) of a writable page.  Page faults are made of the former, fork() of the latter (a table is
- * filled before it is pinned): no more is done for them than has to be.
+ * *req, of the kind SET_ENTRY or KEEP_AD (how), if it is quick: for d's own L1 table; *rc says
+ * whether it could be done.  Or (SET_ENTRY) for a writable page of d's; then more of the same, up
+ * to end.  Page faults are made of the former, fork() of the latter (a table is filled before it
+ * is pinned): no more is done for them than has to be.  What comes next; NULL: it is neither, and
+ * nothing has been done.
  */
-static __always_inline int quick_update(struct domain *d, const struct mmu_update *req,
-                                        enum entry_update how, unsigned count, unsigned *n)
+static __always_inline const struct mmu_update *quick_update(struct domain *d,
+                                                             const struct mmu_update *req,
+                                                             const struct mmu_update *end,
+                                                             enum entry_update how, int *rc)
 {
     struct page_info *pt = guest_frame(req->ptr >> PAGE_SHIFT);
     uint64_t *e, word, old;
 
-    *n = 1;
+    *rc = 0;
     if (unlikely(!pt))
-        return NOT_QUICK;
-    if (how == SET_ENTRY && pgt_type(READ_ONCE(pt->type)) == PGT_writable) {
-        *n = store_data(d, pt, req, count);
-        return likely(*n) ? 0 : NOT_QUICK;
-    }
+        return NULL;
+    if (how == SET_ENTRY && pgt_type(READ_ONCE(pt->type)) == PGT_writable)
+        return store_data(d, pt, req, end);
     word = lock_type_of(pt, PGT_l1, d);
     if (unlikely(!word))
-        return NOT_QUICK;
+        return NULL;
     e = entry_at(pt, req->ptr & ~7ULL);
     old = READ_ONCE(*e);
-    return update_locked_l1(pt, word, e, &old, req->val, how, d, d);
+    *rc = update_locked_l1(pt, word, e, &old, req->val, how, d, d);
+    return req + 1;
 }
 
-/* From req[*n] on; ends with the first that is not a quick one (NOT_QUICK), or fails. */
+/* From req[*n] on; *n becomes the first that failed (-errno), or is no quick one, or count. */
 static noinline int quick_updates(struct domain *d, const struct mmu_update *req, unsigned count,
                                   unsigned *n)
 {
-    unsigned i, done;
+    const struct mmu_update *r, *next = NULL, *end = req + count;
     int rc = 0;
 
-    for (i = *n; i < count; i += done) {
-        if ((req[i].ptr & 7) == MMU_NORMAL_PT_UPDATE)
-            rc = quick_update(d, &req[i], SET_ENTRY, count - i, &done);
-        else if ((req[i].ptr & 7) == MMU_PT_UPDATE_PRESERVE_AD)
-            rc = quick_update(d, &req[i], KEEP_AD, 1, &done);
+    for (r = req + *n; r != end; r = next) {
+        if ((r->ptr & 7) == MMU_NORMAL_PT_UPDATE)
+            next = quick_update(d, r, end, SET_ENTRY, &rc);
+        else if ((r->ptr & 7) == MMU_PT_UPDATE_PRESERVE_AD)
+            next = quick_update(d, r, end, KEEP_AD, &rc);
         else
-            rc = NOT_QUICK;
-        if (unlikely(rc))
+            break;
+        if (unlikely(!next) || unlikely(rc))
             break;
     }
-    *n = i;
+    *n = r - req;
     return rc;
 }
 
-/* Sets *n to how many were done: all, unless one fails or leaves something to be reaped. */
+/* *n is how many were done: all, unless one fails or leaves something to be reaped. */
 static int do_updates(struct vcpu *v, const struct mmu_update *req, unsigned count,
                       const struct owners *o, unsigned *n)
 {
     bool own = o->frame == v->domain && o->table == v->domain;
+    int rc;
 
-    for (*n = 0; *n < count && likely(!v->arch.reap_table); ++*n) {
-        int rc = likely(own) ? quick_updates(v->domain, req, count, n) : NOT_QUICK;
-
-        if (likely(!rc))
-            break;
-        if (rc == NOT_QUICK)
-            rc = do_update(v, &req[*n], o);
+    *n = 0;
+    while (*n < count && likely(!v->arch.reap_table)) {
+        if (likely(own)) {
+            rc = quick_updates(v->domain, req, count, n);
+            if (unlikely(rc) || likely(*n == count))
+                return rc;
+        }
+        rc = do_update(v, &req[*n], o);
         if (unlikely(rc))
             return rc;
-        /* A table may have gone: what is quick can wait for all of its like, this not. */
-        if (*n + 1 < count && hypercall_preempt_check()) {
-            ++*n;
+        ++*n;
+        /* It may have undone a whole table.  Quick ones are short: a look after all of them. */
+        if (*n < count && hypercall_preempt_check())
             return -ERESTART;
-        }
     }
     return 0;
 }
@@ -536,7 +539,6 @@ long do_mmu_update(unsigned long ureqs, unsigned long count, unsigned long pdone
 {
     struct vcpu *v = current;
     struct mmu_update req;
-    unsigned n;
     int rc;
 
     if (unlikely((uint32_t)count != 1) || unlikely((uint32_t)foreigndom != DOMID_SELF) ||
@@ -544,11 +546,8 @@ long do_mmu_update(unsigned long ureqs, unsigned long count, unsigned long pdone
         return update_batch(ureqs, count, pdone, foreigndom, NULL);
     if (unlikely(copy_from_guest(&req, ureqs, sizeof(req))))
         return -EFAULT;
-    if (likely(!(req.ptr & 7))) {
-        rc = quick_update(v->domain, &req, SET_ENTRY, 1, &n);
-        if (likely(rc != NOT_QUICK))
-            return rc;
-    }
+    if (likely(!(req.ptr & 7)) && likely(quick_update(v->domain, &req, &req + 1, SET_ENTRY, &rc)))
+        return rc;
     return update_batch(ureqs, 1, 0, DOMID_SELF, &req);
 }
 
