@@ -21,6 +21,7 @@
 #include <xen/vcpu.h>
 #include <asm/domain.h>
 
+struct fifo_vcpu;
 struct grant_table;
 struct rangeset;
 struct xen_domctl_createdomain;
@@ -96,7 +97,7 @@ struct vcpu {
     /* event/ */
     unsigned virq_port[NR_VIRQS]; /* 0: not bound */
     int poll_port;                /* SCHEDOP_poll: a single port, 0: several */
-    void *fifo;                   /* FIFO control block of this vcpu */
+    struct fifo_vcpu *fifo;       /* FIFO control block of this vcpu */
     struct vcpu_info unseen_info; /* of one with no place in shared_info, until it registers */
 
     struct sched_vcpu *sched; /* sched/ */

@@ -8,6 +8,13 @@
  * once, finds and references the target domain, checks that the caller may, calls the handler,
  * copies the result back.
  *
+ * Macros make code of the rows.  HOT4(__HYPERVISOR_mmu_update, do_mmu_update, ...) becomes
+ *     case __HYPERVISOR_mmu_update: return do_mmu_update(*at[0], *at[1], *at[2], *at[3]);
+ * in call_number(), and so, with other numbers of arguments, do_fpu_taskswitch, do_stack_switch,
+ * do_multicall, do_update_va_mapping, do_set_segment_base and do_mmuext_op.  Those that are not HOT
+ * are called through calls[]: CALL1(__HYPERVISOR_set_trap_table, do_set_trap_table, ...) becomes
+ * hc_do_set_trap_table(a), which returns do_set_trap_table(a[0]).
+ *
  * Continuations: a handler that must give way returns -ERESTART.  The guest's registers (or its
  * multicall entry) are changed so that it issues the call again, with the arguments that
  * hypercall_continue() left in this CPU's `pending`.
@@ -402,7 +409,8 @@ static __always_inline long call_number(unsigned long nr, const unsigned long *c
 #undef ARGS
 }
 
-long hypercall_call(unsigned long nr, const unsigned long a[6])
+/* One hypercall by number: an element of a multicall, or a 32-bit caller's. */
+static noinline long hypercall_call(unsigned long nr, const unsigned long a[6])
 {
     return call_number(nr, (const unsigned long *const[6]){a, a + 1, a + 2, a + 3, a + 4, a + 5});
 }

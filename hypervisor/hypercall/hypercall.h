@@ -48,8 +48,6 @@ void hypercall_dispatch32(struct cpu_user_regs *regs);
 /* One or the other, where rip is still at the instruction, whatever that is; true: it is to be
  * issued again, from there. */
 bool hypercall_issue(struct cpu_user_regs *regs, bool is_32bit);
-/* One hypercall by number: an element of a multicall, or a 32-bit caller's. */
-long hypercall_call(unsigned long nr, const unsigned long args[6]);
 
 /* Is the caller privileged over d?  Today dom0 is, over all: the XSM hook's place. */
 bool privileged_over(const struct domain *caller, const struct domain *d);

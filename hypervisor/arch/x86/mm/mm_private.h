@@ -143,13 +143,14 @@ static inline uint64_t adjust_dir_entry(uint64_t e, const struct domain *d, uint
     return e;
 }
 
+/* For software: the CPU does not look at them. */
+#define PTE_AVAIL      (7ULL << 9)
+#define PTE_AVAIL_HIGH (0x7ffULL << 52)
 /* Bits that change nothing that references depend on. */
 #define L1_HARMLESS                                                                                \
     (PTE_NX | PTE_AVAIL | PTE_AVAIL_HIGH | PTE_ACCESSED | PTE_DIRTY | PTE_USER | PTE_GLOBAL)
-#define DIR_HARMLESS   (L1_HARMLESS | PTE_RW)
-#define PTE_AVAIL      (7ULL << 9)
-#define PTE_AVAIL_HIGH (0x7ffULL << 52)
-#define PTE_CACHE      (PTE_PWT | PTE_PCD | PTE_PAT)
+#define DIR_HARMLESS (L1_HARMLESS | PTE_RW)
+#define PTE_CACHE    (PTE_PWT | PTE_PCD | PTE_PAT)
 /* Of a superpage: caching other than normal (PAT is bit 12), frames in the middle. */
 #define SUPERPAGE_DISALLOWED (PTE_PWT | PTE_PCD | (PAGE_SIZE_2M - PAGE_SIZE))
 #define DIR_DISALLOWED       (PTE_PWT | PTE_PCD | PTE_PSE | PTE_GLOBAL)
@@ -205,7 +206,6 @@ static __always_inline void l1e_put(uint64_t e, const struct domain *table_owner
     put_page(pg);
 }
 
-/* The same of entry i of a table of type above L1. */
 /*
  * An L4 entry that leads to its own table: a guest reads its tables by it, all of them.  It holds
  * no reference, and may not write.
@@ -219,6 +219,7 @@ static inline int check_self_map(uint64_t e)
     return e & (PTE_RW | DIR_DISALLOWED) ? -EINVAL : 0;
 }
 
+/* As l1e_get(), for entry i of a table of type above L1; or -ERESTART. */
 int dir_get(uint64_t e, struct domain *d, uint64_t type, unsigned i, bool preempt);
 struct page_info *dir_page(uint64_t e);
 /* Drops the references of a present entry with PSE of an L2 table of d's. */
@@ -258,6 +259,8 @@ int vcpus_to_cpus(struct domain *d, uint64_t addr, cpumask_t *cpus);
 /* Machine address of the L1 entry for va in v's kernel tables; false: there is no L1 table. */
 bool walk_to_l1e(const struct vcpu *v, unsigned long va, uint64_t *ptr);
 
+/* In the count of a batch (mmu_update, mmuext_op): the call goes on, *pdone says what is done. */
+#define PREEMPTED (1U << 31)
 /*
  * The last step of a batch, when what a failed element left behind is still to be undone: no
  * elements remain, and in the place of their address there is the error to end with.  A guest that

@@ -10,8 +10,6 @@
 #include "hypercall/handlers.h"
 #include "lib/rangeset.h"
 
-#define PREEMPTED (1U << 31) /* in count: the call goes on, *pdone counts what is done */
-
 #define BATCH(nr, fn, type, who, target, flags) static long fn(struct call *c, type *op);
 #include "abi/ops/mmuext.def"
 #undef BATCH

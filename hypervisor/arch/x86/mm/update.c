@@ -15,8 +15,6 @@
 /* Elements of a batch that are read together; between such reads, a look whether something waits.
  */
 #define READ_AT_ONCE 32
-/* In a count: the call goes on, *pdone says what is done. */
-#define PREEMPTED (1U << 31)
 
 /* By way of pt, whose index is clamped: ptr alone could speculatively lead anywhere. */
 static __always_inline uint64_t *entry_at(const struct page_info *pt, uint64_t ptr)

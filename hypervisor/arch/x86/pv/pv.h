@@ -156,5 +156,6 @@ static inline unsigned long kernel_entry32(const struct domain *d, uint16_t cs, 
 
 static inline bool is_canonical(unsigned long addr)
 {
-    return (long)(addr << 16) >> 16 == (long)addr;
+    /* The upper 17 bits are alike: none, which wraps round, or all. */
+    return (addr >> 47) - 1 >= 0x1ffff - 1;
 }

@@ -219,7 +219,7 @@ static bool deliver_async(struct vcpu *v, struct cpu_user_regs *regs)
 static bool sysret_will_do(const struct cpu_user_regs *regs)
 {
     return (regs->entry_vector & 0x100) && regs->cs == 0xe033 && regs->ss == 0xe02b &&
-           (regs->rip >> 47) - 1 >= 0x1ffff - 1 && !(regs->rflags & (0x10000 | 0x100 | 0x20000));
+           is_canonical(regs->rip) && !(regs->rflags & (EFLAGS_RF | EFLAGS_TF | EFLAGS_VM));
 }
 
 /* pv_exit_work() when something is pending, or was a moment ago. */
