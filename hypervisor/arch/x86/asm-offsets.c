@@ -54,6 +54,9 @@ void asm_offsets(void)
     DEFINE(TRAP_INFO_PF_flags, 14 * sizeof(struct trap_info) + offsetof(struct trap_info, flags));
     OFFSET(VCPUINFO_cr2, vcpu_info, arch.cr2);
     OFFSET(VCPU_async, vcpu, arch.pv.async);
+    DEFINE(GUEST_CS64, FLAT_KERNEL_CS64);
+    DEFINE(GUEST_CS32, FLAT_USER_CS32);
+    DEFINE(GUEST_SS, FLAT_KERNEL_SS64);
     DEFINE(PVF_KERNEL_MODE, PVF_KERNEL_MODE);
     DEFINE(PVF_SYSCALL_MASKS_EVENTS, PVF_SYSCALL_MASKS_EVENTS);
     OFFSET(VCPUINFO_pending, vcpu_info, evtchn_upcall_pending);

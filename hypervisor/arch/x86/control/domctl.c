@@ -150,7 +150,7 @@ long domctl_get_ext_vcpucontext(struct call *c, struct xen_domctl *op)
     e->vcpu = id;
     e->size = sizeof(*e);
     e->syscall32_callback_eip = v->arch.pv.syscall32_callback;
-    e->syscall32_callback_cs = 0xe033;
+    e->syscall32_callback_cs = FLAT_KERNEL_CS64;
     e->syscall32_disables_events = !!(v->arch.pv.flags & PVF_SYSCALL32_MASKS_EVENTS);
     return 0;
 }

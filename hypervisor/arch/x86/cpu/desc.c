@@ -7,6 +7,7 @@
 #include "asm/desc.h"
 #include "asm/irq_vectors.h"
 #include "lib/string.h"
+#include <xen/xen.h>
 
 DEFINE_PER_CPU(struct gdt_page, gdt_page);
 DEFINE_PER_CPU(struct gdt_page, gdt_page32);
@@ -72,10 +73,10 @@ static void fill_gdt_page(uint64_t *desc, const struct tss *tss, bool is_32bit)
         DESC(FLAT32_RING1_DS) = SEGMENT_DATA | SEGMENT_RING1;
         DESC(FLAT32_RING3_CS) = SEGMENT_CODE32 | SEGMENT_RING3;
         DESC(FLAT32_RING3_DS) = SEGMENT_DATA | SEGMENT_RING3;
-    } else { /* FLAT_RING3_CS32, _DS, _CS64 of xen-x86_64.h */
-        DESC(0xe023) = SEGMENT_CODE32 | SEGMENT_RING3;
-        DESC(0xe02b) = SEGMENT_DATA | SEGMENT_RING3;
-        DESC(0xe033) = SEGMENT_CODE64 | SEGMENT_RING3;
+    } else {
+        DESC(FLAT_RING3_CS32) = SEGMENT_CODE32 | SEGMENT_RING3;
+        DESC(FLAT_RING3_SS64) = SEGMENT_DATA | SEGMENT_RING3;
+        DESC(FLAT_RING3_CS64) = SEGMENT_CODE64 | SEGMENT_RING3;
     }
 #undef DESC
     tss_desc[0] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | (0x80UL | SYSTEM_TSS) << 40 |

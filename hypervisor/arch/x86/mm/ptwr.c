@@ -10,15 +10,12 @@
  * Tables above L1 are changed by hypercall.  But GNU Mach writes an entry of an L2 table a second
  * time, plainly: a 32-bit kernel's write that changes nothing (but bits of the CPU's) is taken.
  */
+#include "arch/x86/asm/regs.h"
+#include "arch/x86/asm/trap.h"
 #include "arch/x86/emulate/emulate.h"
 #include "arch/x86/mm/mm_private.h"
 #include "arch/x86/pv/pv.h"
 #include "hypercall/guest_access.h"
-
-#define PFEC_PRESENT  0x01
-#define PFEC_WRITE    0x02
-#define PFEC_RESERVED 0x08
-#define PFEC_FETCH    0x10
 
 struct ptwr {
     struct vcpu *v;
@@ -166,13 +163,6 @@ static const struct emul_ops same_ops = {
     .segment = pv_emul_segment,
 };
 
-#define EFLAGS_CF 0x001
-#define EFLAGS_PF 0x004
-#define EFLAGS_ZF 0x040
-#define EFLAGS_SF 0x080
-#define EFLAGS_TF 0x100
-#define EFLAGS_OF 0x800
-
 /* General registers as instructions number them. */
 static uint64_t *gpr(struct cpu_user_regs *regs, unsigned n)
 {
@@ -197,7 +187,7 @@ static bool and_byte(const struct ptwr *p, uint64_t ptr, unsigned byte, uint8_t 
             return false;
     } while (found != old);
     result = (old & ~clear) >> (8 * byte);
-    regs->rflags &= ~(uint64_t)(EFLAGS_CF | EFLAGS_PF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF);
+    regs->rflags &= ~(EFLAGS_CF | EFLAGS_PF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF);
     regs->rflags |= (result ? 0 : EFLAGS_ZF) | (result & 0x80 ? EFLAGS_SF : 0) |
                     (__builtin_parity(result) ? 0 : EFLAGS_PF);
     return true;

@@ -13,31 +13,29 @@
  */
 #include "arch/x86/mm/mm.h"
 #include "asm/layout.h"
+#include "asm/regs.h"
+#include "asm/trap.h"
 #include "hypercall/guest_access.h"
 #include "pv.h"
 
-#define X86_FLAGS_TO_HANDLER_CLEAR 0x74500 /* AC, VM, RF, NT, DF... as an interrupt gate would */
-#define X86_EFLAGS_TF              0x100
-#define X86_EFLAGS_IF              0x200
-#define X86_EFLAGS_DF              0x400
-#define X86_EFLAGS_IOPL            0x3000
-#define TRAP_SYSCALL               0x100
-#define VCPU_INFO_CR2_32           8 /* offset of arch.cr2 in a 32-bit guest's vcpu_info */
+/* As an interrupt gate would, and DF. */
+#define EFLAGS_HANDLER_CLEAR (EFLAGS_AC | EFLAGS_VM | EFLAGS_RF | EFLAGS_NT | EFLAGS_DF | EFLAGS_TF)
+#define VCPU_INFO_CR2_32     8 /* offset of arch.cr2 in a 32-bit guest's vcpu_info */
 
 /* rflags as the frame has it: IF stands for events, IOPL for the guest's virtual one. */
 static uint64_t shown_flags(const struct vcpu *v, const struct cpu_user_regs *regs, uint8_t mask)
 {
-    uint64_t flags = regs->rflags & ~(uint64_t)(X86_EFLAGS_IF | X86_EFLAGS_IOPL);
+    uint64_t flags = regs->rflags & ~(EFLAGS_IF | EFLAGS_IOPL);
 
     if (unlikely(v->domain->vm_assist & BIT(VMASST_TYPE_architectural_iopl)))
         flags |= (uint64_t)v->arch.pv.iopl << 12;
-    return mask ? flags : flags | X86_EFLAGS_IF;
+    return mask ? flags : flags | EFLAGS_IF;
 }
 
 static void set_handler_flags(struct cpu_user_regs *regs)
 {
-    regs->rflags &= ~(uint64_t)(X86_FLAGS_TO_HANDLER_CLEAR | X86_EFLAGS_TF | X86_EFLAGS_DF);
-    regs->rflags |= X86_EFLAGS_IF;
+    regs->rflags &= ~EFLAGS_HANDLER_CLEAR;
+    regs->rflags |= EFLAGS_IF;
 }
 
 static bool no_stack(struct vcpu *v, unsigned long sp)
@@ -128,8 +126,8 @@ bool pv_bounce(struct cpu_user_regs *regs, unsigned long handler, uint32_t error
 
     regs->entry_vector |= TRAP_SYSCALL; /* rcx and r11 are in the frame */
     regs->rip = handler;
-    regs->cs = 0xe033;
-    regs->ss = 0xe02b;
+    regs->cs = FLAT_KERNEL_CS64;
+    regs->ss = FLAT_KERNEL_SS64;
     regs->rsp = sp;
     set_handler_flags(regs);
     return true;
@@ -178,8 +176,8 @@ void pv_inject_page_fault(struct cpu_user_regs *regs, unsigned long addr, uint32
     struct vcpu *v = current;
 
     pv_set_cr2(v, addr);
-    /* PFEC_user tells guest user from guest kernel, which share a ring if they are 64-bit. */
+    /* PFEC_USER tells guest user from guest kernel, which share a ring if they are 64-bit. */
     if (guest_kernel(v, regs))
-        error &= ~4u;
+        error &= ~PFEC_USER;
     bounce_trap(regs, 14, error, true);
 }

@@ -53,7 +53,7 @@ static void set_nmi_handler(struct domain *d, unsigned long addr)
 
     t->vector = 2;
     t->flags = 4;
-    t->cs = is_32bit(d) ? addr >> 32 : 0xe033;
+    t->cs = is_32bit(d) ? addr >> 32 : FLAT_KERNEL_CS64;
     t->address = is_32bit(d) ? (uint32_t)addr : addr;
 }
 

@@ -17,6 +17,7 @@
 #include "asm/layout.h"
 #include "asm/page.h"
 #include "asm/regs.h"
+#include "asm/trap.h"
 #include "hypercall/compat.h"
 #include "hypercall/handlers.h"
 #include "kernel/percpu.h"
@@ -340,7 +341,7 @@ bool pv_map_ldt_page(struct vcpu *v, unsigned long offset, struct cpu_user_regs 
     /* To the guest it is a fault at the address where it has put its LDT. */
     if (regs)
         pv_inject_page_fault(regs, pv->ldt_base + offset % (LDT_PAGES * PAGE_SIZE),
-                             regs->error_code & 2);
+                             regs->error_code & PFEC_WRITE);
     return regs != NULL;
 }
 

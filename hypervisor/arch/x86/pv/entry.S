@@ -17,20 +17,17 @@
 #include <asm/cpu.h>
 #include <asm/irq_vectors.h>
 #include <asm/layout.h>
+#include <asm/regs.h>
+#include <asm/trap.h>
 #include "asm-offsets.h"
 
 #define TRAP_SYSENTER     0x34
-#define TRAP_SYSCALL      0x100 /* in entry_vector: rcx and r11 need not be restored */
-#define GUEST_CS64        0xe033
-#define GUEST_SS          0xe02b
-#define GUEST_CS32        0xe023
 #define X86_EFLAGS_IF_BIT 9
 /* Hypercall numbers (xen.h). */
 #define IRET_NR             23
 #define STACK_SWITCH_NR     3
 #define SET_SEGMENT_BASE_NR 25
 #define VECTOR_DF         8
-#define PFEC_RESERVED     8
 
         .text
 
@@ -170,7 +167,7 @@ FUNC lstar_enter
         swapgs
         orb $PVF_KERNEL_MODE, VCPU_flags(%rax)
         mov VCPU_info(%rax), %rdx
-        and $~0x3000, %r11d
+        and $~EFLAGS_IOPL, %r11d
         STAC
 .Lsc1:  mov %rcx, -56(%rdi)
 .Lsc2:  mov %r11, -48(%rdi)
@@ -191,7 +188,7 @@ FUNC lstar_enter
         movb $1, VCPUINFO_mask(%rdx)
 1:      mov VCPU_syscall_callback(%rax), %rcx
         sub $56, %rdi
-        mov $0x202, %r11d
+        mov $(EFLAGS_IF | EFLAGS_MBS), %r11d
         mov %rdi, REGS_rsp(%rsp)
         mov REGS_rdi(%rsp), %rdi
         mov REGS_rdx(%rsp), %rdx
@@ -341,7 +338,7 @@ iret_fast:
         mov %rdi, %cr3
         swapgs
         andb $~PVF_KERNEL_MODE, VCPU_flags(%rax)
-        and $~0x23000, %r11d /* VM, IOPL */
+        and $~(EFLAGS_VM | EFLAGS_IOPL), %r11d
         mov %rcx, REGS_rip(%rsp)
         mov %r11, REGS_rflags(%rsp)
         mov %rsi, REGS_rsp(%rsp)
@@ -425,7 +422,7 @@ stub_14:
         or %r11, %rcx
 .Lpf5:  mov %rcx, -32(%rdx)
         mov REGS_rflags(%rsp), %r11
-        and $~0x3000, %r11d
+        and $~EFLAGS_IOPL, %r11d
         bt $32, %rcx
         jnc 1f
         btr $X86_EFLAGS_IF_BIT, %r11
@@ -442,7 +439,7 @@ stub_14:
         movb $1, VCPUINFO_mask(%rdi)
 1:      mov TRAP_INFO_PF_address(%rcx), %rcx
         sub $64, %rdx
-        mov $0x202, %r11d
+        mov $(EFLAGS_IF | EFLAGS_MBS), %r11d
         mov %rdx, REGS_rsp(%rsp)
         mov REGS_rax(%rsp), %rax
         mov REGS_rdx(%rsp), %rdx

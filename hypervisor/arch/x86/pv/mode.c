@@ -7,24 +7,20 @@
 #include "asm/layout.h"
 #include "asm/msr.h"
 #include "asm/regs.h"
+#include "asm/trap.h"
 #include "hypercall/guest_access.h"
 #include "hypercall/handlers.h"
 #include "lib/errno.h"
 #include "pv.h"
 
-#define X86_EFLAGS_IF   0x200UL
-#define X86_EFLAGS_IOPL 0x3000UL
-#define X86_EFLAGS_VM   0x20000UL
-#define TRAP_SYSCALL    0x100u
-
 /* The rest of an iret: what the frame's flags mean beyond rflags, and NMIs that waited. */
 static void iret_done(struct vcpu *v, uint64_t flags)
 {
-    v->info->evtchn_upcall_mask = !(flags & X86_EFLAGS_IF);
+    v->info->evtchn_upcall_mask = !(flags & EFLAGS_IF);
     if (likely(!v->arch.pv.async))
         return;
     if (v->arch.pv.async & PVA_IOPL)
-        v->arch.pv.iopl = (flags & X86_EFLAGS_IOPL) >> 12;
+        v->arch.pv.iopl = (flags & EFLAGS_IOPL) >> 12;
     __atomic_fetch_and(&v->arch.pv.async, ~(unsigned long)(PVA_NMI_MASKED | PVA_MCE_MASKED),
                        __ATOMIC_SEQ_CST); /* others set bits of it */
 }
@@ -41,7 +37,7 @@ static long iret32(struct vcpu *v, struct cpu_user_regs *regs)
 
     if (!pv_stack_address(regs->ss, regs->rsp, 16, &addr) || copy_from_guest(f, addr, 16))
         goto bad_stack;
-    if (f[3] & X86_EFLAGS_VM) { /* there is no virtual-8086 mode under a 64-bit hypervisor */
+    if (f[3] & EFLAGS_VM) { /* there is no virtual-8086 mode under a 64-bit hypervisor */
         regs->rip -= 2;
         pv_inject_exception(regs, EMUL_VEC_GP, 0);
         return regs->rax;
@@ -57,7 +53,7 @@ static long iret32(struct vcpu *v, struct cpu_user_regs *regs)
         regs->rsp = (uint32_t)regs->rsp + 16;
     regs->rip = f[1];
     regs->cs = pv_fixup_selector(v->domain, f[2]);
-    regs->rflags = (f[3] & ~(X86_EFLAGS_IOPL | X86_EFLAGS_VM)) | X86_EFLAGS_IF;
+    regs->rflags = (f[3] & ~(EFLAGS_IOPL | EFLAGS_VM)) | EFLAGS_IF;
     iret_done(v, f[3]);
     return f[0];
 
@@ -91,7 +87,7 @@ long do_iret(void)
     }
     regs->rip = f.rip;
     regs->cs = pv_fixup_selector(v->domain, f.cs);
-    regs->rflags = (f.rflags & ~(X86_EFLAGS_IOPL | X86_EFLAGS_VM)) | X86_EFLAGS_IF;
+    regs->rflags = (f.rflags & ~(EFLAGS_IOPL | EFLAGS_VM)) | EFLAGS_IF;
     regs->rsp = f.rsp;
     regs->ss = pv_fixup_selector(v->domain, f.ss);
     if (!(f.flags & VGCF_in_syscall)) {

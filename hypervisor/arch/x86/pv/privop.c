@@ -14,6 +14,7 @@
 #include "asm/msr.h"
 #include "asm/pci.h"
 #include "asm/processor.h"
+#include "asm/trap.h"
 #include "cpuid.h"
 #include "hypercall/guest_access.h"
 #include "hypercall/handlers.h"
@@ -22,7 +23,6 @@
 #include "lib/rangeset.h"
 #include "pv.h"
 
-#define PFEC_WRITE      2
 #define XEN_PAT         0x0000050100070406ULL /* the ABI's, see xen.h on PAT */
 #define CR4_GUEST_SHOWN (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 #define CR4_GUEST_MAY                                                                              \

@@ -13,11 +13,8 @@
 #include "asm/cpufeature.h"
 #include "asm/layout.h"
 #include "asm/processor.h"
+#include "asm/trap.h"
 #include "pv.h"
-
-#define PFEC_PRESENT 0x1u
-#define PFEC_USER    0x4u
-#define PFEC_FETCH   0x10u
 
 bool pv_smap_fault(unsigned long addr, uint32_t error)
 {

@@ -9,6 +9,7 @@
 #include "asm/extable.h"
 #include "asm/layout.h"
 #include "asm/regs.h"
+#include "asm/trap.h"
 #include "hypercall/guest_access.h"
 #include "kernel/console.h"
 #include "kernel/panic.h"
@@ -26,11 +27,6 @@ enum {
     VEC_MC = 18,
     VEC_INT80 = 0x80
 };
-#define PFEC_PRESENT  0x1u
-#define PFEC_WRITE    0x2u
-#define PFEC_USER     0x4u
-#define PFEC_RESERVED 0x8u
-#define X86_EFLAGS_TF 0x100
 
 static const char *const exception_names[] = {
     "divide error", "debug",          "NMI",         "breakpoint",         "overflow",
@@ -49,7 +45,7 @@ static void hypervisor_exception(struct cpu_user_regs *regs, unsigned vec)
         return;
     case VEC_DB:
         /* A guest's breakpoint that hit while MOV SS held it back, or single step into SYSCALL. */
-        regs->rflags &= ~(uint64_t)X86_EFLAGS_TF;
+        regs->rflags &= ~EFLAGS_TF;
         write_dr6(0xffff0ff0);
         return;
     case VEC_DF:
@@ -218,8 +214,9 @@ static bool deliver_async(struct vcpu *v, struct cpu_user_regs *regs)
 /* May the guest be resumed by SYSRET, which takes rip and rflags from rcx and r11? */
 static bool sysret_will_do(const struct cpu_user_regs *regs)
 {
-    return (regs->entry_vector & 0x100) && regs->cs == 0xe033 && regs->ss == 0xe02b &&
-           is_canonical(regs->rip) && !(regs->rflags & (EFLAGS_RF | EFLAGS_TF | EFLAGS_VM));
+    return (regs->entry_vector & TRAP_SYSCALL) && regs->cs == FLAT_KERNEL_CS64 &&
+           regs->ss == FLAT_KERNEL_SS64 && is_canonical(regs->rip) &&
+           !(regs->rflags & (EFLAGS_RF | EFLAGS_TF | EFLAGS_VM));
 }
 
 /* pv_exit_work() when something is pending, or was a moment ago. */
