@@ -62,7 +62,7 @@ int mm_drop_roots(struct vcpu *v);
 /* Fills slots 256..271 of a new L4 table of d (called by validation, and by the dom0 builder). */
 void mm_fill_hyp_slots(uint64_t *l4, struct domain *d);
 
-/* Page fault of a guest that may be a write to one of its page tables; true: done. */
+/* A write of v's kernel to a page that is there has faulted: if it is a page table, true: done. */
 bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs *regs);
 
 /* The L1 entry for va in the tables of v's kernel; false: there is no L1 table. */

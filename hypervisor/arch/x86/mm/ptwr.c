@@ -290,9 +290,7 @@ bool mm_try_ptwr_fault(struct vcpu *v, unsigned long addr, struct cpu_user_regs 
     struct ptwr p = {.v = v, .page = addr & PAGE_MASK};
     uint64_t l1e, type;
 
-    if ((regs->error_code & (PFEC_PRESENT | PFEC_WRITE | PFEC_RESERVED | PFEC_FETCH)) !=
-            (PFEC_PRESENT | PFEC_WRITE) ||
-        !(asked || is_32bit(v->domain)) || !(v->arch.pv.flags & PVF_KERNEL_MODE))
+    if (!asked && !is_32bit(v->domain))
         return false;
     if (!mm_guest_walk_l1(v, addr, &l1e) || (l1e & (PTE_PRESENT | PTE_RW)) != PTE_PRESENT)
         return false;
