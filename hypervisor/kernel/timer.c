@@ -195,11 +195,6 @@ void timer_stop(struct timer *t)
     spin_unlock_irqrestore(&h->lock, flags);
 }
 
-bool timer_is_set(const struct timer *t)
-{
-    return READ_ONCE(t->set);
-}
-
 void timer_kill(struct timer *t)
 {
     struct timer_heap *h;

@@ -28,7 +28,6 @@ void timer_set_here(struct timer *t, s_time_t expires);
 void timer_kill(struct timer *t);
 /* Moves t, armed or not, to another CPU. */
 void timer_migrate(struct timer *t, unsigned cpu);
-bool timer_is_set(const struct timer *t);
 
 void timer_subsys_init(void);      /* boot CPU */
 void timer_cpu_init(unsigned cpu); /* before another CPU runs */

@@ -8,7 +8,7 @@ struct domain;
 
 /* System time in ns since boot: monotonic per CPU, in step across CPUs. */
 s_time_t NOW(void);
-/* Programs this CPU's one-shot timer interrupt; S_TIME_NEVER stops it.  Interrupts may be off. */
+/* Programs this CPU's one-shot timer interrupt.  Interrupts may be off. */
 void arch_timer_program(s_time_t deadline);
 /* Refreshes v's vcpu_time_info (version protocol of xen.h) if stale; v is current or not running.
  */

@@ -196,11 +196,6 @@ WEAK void timer_migrate(struct timer *t, unsigned cpu)
     t->cpu = cpu;
 }
 
-WEAK bool timer_is_set(const struct timer *t)
-{
-    return t->set;
-}
-
 WEAK void timer_interrupt(void)
 {
 }

@@ -23,7 +23,7 @@ static void fired(void *data)
     assert_true(local_irq_is_enabled());
     assert_int_equal(smp_processor_id(), x->t.cpu);
     assert_true(NOW() >= x->due);
-    assert_false(timer_is_set(&x->t));
+    assert_false(x->t.set);
     x->due = S_TIME_NEVER;
     x->fired++;
 }
@@ -122,7 +122,7 @@ static void test_killed(void **state)
     set(&timers[0], 100);
     timer_kill(&timers[0].t);
     timer_set(&timers[0].t, 200);
-    assert_false(timer_is_set(&timers[0].t));
+    assert_false(timers[0].t.set);
     fake_advance_to(1000);
     assert_int_equal(timers[0].fired, 0);
     timer_kill(&never); /* not even initialised */
@@ -231,7 +231,7 @@ static void test_random_against_model(void **state)
             assert_int_equal(total, expected);
         }
         for (unsigned i = 0; i < TIMERS; i++)
-            assert_int_equal(timer_is_set(&timers[i].t), timers[i].due != S_TIME_NEVER);
+            assert_int_equal(timers[i].t.set, timers[i].due != S_TIME_NEVER);
         check_deadlines();
     }
     assert_true(expected > 1000);

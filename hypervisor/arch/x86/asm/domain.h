@@ -47,9 +47,7 @@ struct pv_vcpu {
 };
 
 #define PVA_NMI_PENDING 0x1
-#define PVA_NMI_MASKED  0x2 /* until the next iret */
-#define PVA_MCE_PENDING 0x4
-#define PVA_MCE_MASKED  0x8
+#define PVA_NMI_MASKED  0x2  /* until the next iret */
 #define PVA_FAILSAFE    0x10 /* the failsafe callback is due */
 #define PVA_IOPL        0x20 /* VMASST_TYPE_architectural_iopl: iret sets the virtual IOPL */
 

@@ -21,7 +21,7 @@ static void iret_done(struct vcpu *v, uint64_t flags)
         return;
     if (v->arch.pv.async & PVA_IOPL)
         v->arch.pv.iopl = (flags & EFLAGS_IOPL) >> 12;
-    __atomic_fetch_and(&v->arch.pv.async, ~(unsigned long)(PVA_NMI_MASKED | PVA_MCE_MASKED),
+    __atomic_fetch_and(&v->arch.pv.async, ~(unsigned long)PVA_NMI_MASKED,
                        __ATOMIC_SEQ_CST); /* others set bits of it */
 }
 

@@ -75,13 +75,6 @@ void arch_timer_program(s_time_t deadline)
 
     if (!per_ns)
         return;
-    if (deadline == S_TIME_NEVER) {
-        if (tsc_deadline)
-            wrmsr(MSR_TSC_DEADLINE, 0);
-        else
-            apic_write(APIC_TIMER_INIT, 0);
-        return;
-    }
     delta = deadline - NOW();
     delta = delta < 0 ? 0 : min(delta, MAX_DELTA);
     ticks = mul_frac(delta, per_ns) + 1; /* 0 would stop it; and never too early by rounding */
