@@ -81,6 +81,23 @@ int p2m_set_pod_target(struct domain *d, uint64_t pages)
     return 0;
 }
 
+bool p2m_makes_gb(const struct domain *d)
+{
+    (void)d;
+    return false;
+}
+
+uint32_t p2m_frame_behind(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+    return 0;
+}
+
+void p2m_creation_ends(struct domain *d)
+{
+    (void)d;
+}
+
 void p2m_renew_claim(struct domain *d)
 {
     (void)d;

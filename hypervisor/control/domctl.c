@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* domctl: domains as a whole. */
 #include "arch/api/arch_domain.h"
+#include "arch/api/arch_p2m.h"
 #include "arch/api/arch_time.h"
 #include "control/control.h"
 #include "domain/domain.h"
@@ -101,7 +102,9 @@ long domctl_unpausedomain(struct call *c, struct xen_domctl *op)
     (void)op;
     if (!c->d->creation_finished)
         arch_update_wallclock(c->d); /* the tools have cleared the shared info meanwhile */
-    c->d->creation_finished = true;
+    WRITE_ONCE(c->d->creation_finished, true);
+    if (c->d->is_hvm)
+        p2m_creation_ends(c->d);
     return domain_unpause_by_tools(c->d);
 }
 

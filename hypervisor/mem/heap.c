@@ -323,31 +323,59 @@ static bool claims_allow(const struct domain *d, uint64_t nr)
     return total_free >= nr && total_free - nr >= others;
 }
 
-static struct page_info *take_pages(unsigned order, unsigned memflags, struct hints *hints)
+/* Takes the part of free chunk f of order `from` that begins at index `at`. */
+static struct page_info *take_from(struct node_heap *h, uint32_t f, unsigned from, unsigned order,
+                                   uint32_t at, struct hints *hints)
+{
+    f = chunk_take(h, f, from, order, at, hints);
+    frame_page(f)->refs &= ~PAGE_FREE;
+    h->free -= 1ULL << order;
+    h->zone_free[frame_zone(f)] -= 1ULL << order;
+    total_free -= 1ULL << order;
+    return frame_page(f);
+}
+
+/* Frames from f on, if they are free. */
+static struct page_info *take_at(uint32_t f, unsigned order, unsigned zone_max, struct hints *hints)
+{
+    for (unsigned o = order; f < max_page && o <= HEAP_MAX_ORDER; o++) {
+        uint32_t head = f & ~((1u << o) - 1);
+        const struct page_info *pg = frame_page(head);
+
+        /* Inside a chunk pages have no order, and so none is taken for a head. */
+        if (head && (pg->refs & PAGE_FREE) && chunk_order(pg) == o && frame_zone(head) <= zone_max)
+            return take_from(nodes[mfn_to_node(_mfn(head))], head, o, order, f - head, hints);
+    }
+    return NULL;
+}
+
+static struct page_info *take_pages(unsigned order, unsigned memflags, uint32_t near,
+                                    struct hints *hints)
 {
     unsigned bits = memflags >> 16, zone_max = NR_ZONES - 1, wanted = memflags & 0xff, o;
     bool scrubbed = order > MAX_DIRTY_ORDER && !(memflags & MEMF_NO_SCRUB);
     unsigned first = wanted && wanted <= nr_nodes ? wanted - 1 : 0;
     unsigned tries = memflags & MEMF_EXACT_NODE ? 1 : nr_nodes;
+    struct page_info *pg = NULL;
 
     if (bits && bits <= PAGE_SHIFT)
         return NULL;
     if (bits && bits - PAGE_SHIFT - 1 < zone_max)
         zone_max = bits - PAGE_SHIFT - 1;
-    for (unsigned i = 0; i < tries; i++) {
+    if (unlikely(near) && near != HEAP_RUN && !(wanted && mfn_to_node(_mfn(near)) != first))
+        pg = take_at(near, order, zone_max, hints);
+    for (unsigned i = 0; !pg && i < tries; i++) {
         struct node_heap *h = nodes[(first + i) % nr_nodes];
-        uint32_t f = h && h->free >> order ? find_chunk(h, order, zone_max, scrubbed, &o) : 0;
+        uint32_t f = 0;
 
-        if (!f)
-            continue;
-        f = chunk_take(h, f, o, order, 0, hints);
-        frame_page(f)->refs &= ~PAGE_FREE;
-        h->free -= 1ULL << order;
-        h->zone_free[frame_zone(f)] -= 1ULL << order;
-        total_free -= 1ULL << order;
-        return frame_page(f);
+        if (h && near == HEAP_RUN)
+            f = find_chunk(h, HEAP_MAX_ORDER, zone_max, false, &o);
+        if (!f && h && h->free >> order)
+            f = find_chunk(h, order, zone_max, scrubbed, &o);
+        if (f)
+            pg = take_from(h, f, o, order, 0, hints);
     }
-    return NULL;
+    return pg;
 }
 
 /* Waits until idle CPUs have put back what they hold, and tries again: it may be just what is
@@ -369,12 +397,13 @@ static struct page_info *take_from_scrubbers(const struct domain *d, unsigned or
     }
     scrub_abort--;
     if (claims_allow(d, 1ULL << order))
-        pg = take_pages(order, memflags, hints);
+        pg = take_pages(order, memflags, 0, hints);
     spin_unlock_irq(&heap_lock);
     return pg;
 }
 
-struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigned memflags)
+struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigned memflags,
+                                 uint32_t near)
 {
     struct page_info *pg = NULL;
     unsigned long flags;
@@ -385,7 +414,7 @@ struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigne
         return NULL;
     spin_lock_irqsave(&heap_lock, flags);
     if (claims_allow(d, 1ULL << order))
-        pg = take_pages(order, memflags, &hints);
+        pg = take_pages(order, memflags, near, &hints);
     retry = !pg && scrubbing;
     spin_unlock_irqrestore(&heap_lock, flags);
     if (retry && local_irq_is_enabled())
@@ -420,10 +449,10 @@ int heap_prepare(const struct domain *d, unsigned order, unsigned memflags)
 
     spin_lock_irq(&heap_lock);
     if (claims_allow(d, 1ULL << order)) {
-        pg = take_pages(order, memflags, &hints); /* as the allocation will choose */
+        pg = take_pages(order, memflags, 0, &hints); /* as the allocation will choose */
         if (pg)
             rc = 0;
-        else if ((pg = take_pages(order, memflags | MEMF_NO_SCRUB, &hints)))
+        else if ((pg = take_pages(order, memflags | MEMF_NO_SCRUB, 0, &hints)))
             rc = -ERESTART;
     }
     /* Off its list, and free all the same: nobody has to do without, nor wait for long. */
@@ -448,7 +477,7 @@ int heap_prepare(const struct domain *d, unsigned order, unsigned memflags)
 
 struct page_info *heap_alloc(unsigned order, unsigned memflags)
 {
-    return heap_alloc_for(NULL, order, memflags);
+    return heap_alloc_for(NULL, order, memflags, 0);
 }
 
 static void free_frames(struct page_info *pg, unsigned order, uint32_t past)

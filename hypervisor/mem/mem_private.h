@@ -5,16 +5,20 @@
 #include "mem/mem.h"
 
 /* heap_alloc() for domain d (or NULL): d may use the pages that it has claimed, and finds what it
- * had in them if they were its own. */
-struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigned memflags);
+ * had in them if they were its own.  near: the frame that it should begin with, if that is free;
+ * HEAP_RUN: should be followed by free ones up to the next GB; 0: anywhere. */
+struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigned memflags,
+                                 uint32_t near);
+#define HEAP_RUN UINT32_MAX
 /* heap_free() of one page that has nothing in it but what is a domain's own, with d->mem.past. */
 void heap_free_past(struct page_info *pg, uint32_t past);
 /* d got (or lost, n < 0) n counted pages: its claim shrinks by what it got.  Under d->mem.lock. */
 void heap_settle_claim(struct domain *d, uint64_t n);
 
-/* alloc_domain_pages() that the guest knows by pfn and following (M2P_INVALID: none yet). */
+/* alloc_domain_pages() that the guest knows by pfn and following (M2P_INVALID: none yet).  near: as
+ * above. */
 struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsigned memflags,
-                                        uint64_t pfn);
+                                        uint64_t pfn, uint32_t near);
 /* n pages that d lost without being counted down (MEMF_NO_REFCOUNT) are gone for good. */
 void domain_uncount_pages(struct domain *d, uint64_t n);
 

@@ -252,7 +252,7 @@ unlock:
 }
 
 struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsigned memflags,
-                                        uint64_t pfn)
+                                        uint64_t pfn, uint32_t near)
 {
     uint64_t nr = 1ULL << order;
     struct page_info *pg;
@@ -262,7 +262,7 @@ struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsign
                      READ_ONCE(d->mem.tot_pages) + nr > READ_ONCE(d->mem.max_pages) &&
                      READ_ONCE(d->mem.outstanding) < nr))
         return NULL;
-    pg = heap_alloc_for(d, order, domain_memflags(d, memflags));
+    pg = heap_alloc_for(d, order, domain_memflags(d, memflags), near);
     if (!pg)
         return NULL;
     /* While nobody else can have the pages. */
@@ -278,7 +278,7 @@ struct page_info *alloc_domain_pages_at(struct domain *d, unsigned order, unsign
 
 struct page_info *alloc_domain_pages(struct domain *d, unsigned order, unsigned memflags)
 {
-    return alloc_domain_pages_at(d, order, memflags, M2P_INVALID);
+    return alloc_domain_pages_at(d, order, memflags, M2P_INVALID, 0);
 }
 
 void domain_uncount_pages(struct domain *d, uint64_t n)

@@ -115,7 +115,7 @@ static void take_back(struct domain *d, struct page_info *pg, unsigned order)
 static bool add_extent(struct domain *d, const struct xen_memory_reservation *r, uint64_t i,
                        unsigned memflags, xen_pfn_t pfn)
 {
-    struct page_info *pg = alloc_domain_pages_at(d, r->extent_order, memflags, pfn);
+    struct page_info *pg = alloc_domain_pages_at(d, r->extent_order, memflags, pfn, 0);
     xen_pfn_t mfn;
 
     if (!pg)
@@ -147,10 +147,24 @@ static unsigned populate_extent(struct domain *d, const struct xen_memory_reserv
     return add_extent(d, r, i, memflags, pfn);
 }
 
+/* Which frame the page for gfn should be, so that in the end a leaf of 1 GB is made of those of 2
+ * MB: as heap_alloc_for() has it.  Only for a domain that is to have all of that GB. */
+static uint32_t frame_for(struct domain *d, xen_pfn_t gfn, unsigned order)
+{
+    uint64_t gb = 1ULL << HEAP_MAX_ORDER;
+
+    if (order != MAX_EXTENT_ORDER || READ_ONCE(d->mem.max_pages) < (gfn | (gb - 1)))
+        return 0;
+    if (gfn & (gb - 1))
+        return p2m_frame_behind(d, _gfn(gfn - 1));
+    return p2m_makes_gb(d) ? HEAP_RUN : 0;
+}
+
 /* Pages for frames from gfn on. */
 static bool populate_gfn(struct domain *d, xen_pfn_t gfn, unsigned order, unsigned memflags)
 {
-    struct page_info *pg = alloc_domain_pages(d, order, memflags);
+    struct page_info *pg =
+        alloc_domain_pages_at(d, order, memflags, M2P_INVALID, frame_for(d, gfn, order));
 
     if (!pg)
         return false;

@@ -7,7 +7,7 @@
     guests    creates guests there: tiny ones, that do nothing (tiny.S), and Debian's kernel
     linux     a Debian guest of 2 VCPUs, for tests that leave it as they found it: it alone
               survives from test to test, since booting one takes seconds
-    newest    a machine of 3 CPUs of QEMU's newest model
+    newest    a machine of 3 CPUs of QEMU's newest model, and memory for a guest with a leaf of 1 GB
     older     one of 3 CPUs of its oldest, with hvm_fep; a wire goes from each of these two to the other
     four      one of 4 CPUs, of which dom0 has one
 
@@ -226,7 +226,7 @@ def wire(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def newest(built, wire):
-    stable = Stable("newest", cpu="max", cpus=3, extra=[built], devices=wire[0])
+    stable = Stable("newest", cpu="max", cpus=3, mem="6G", extra=[built], devices=wire[0])
     yield stable
     stable.close()
 

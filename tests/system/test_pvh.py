@@ -198,6 +198,37 @@ def test_pvh_moves(dom0, guests):
     assert dom0.run("cat /proc/[0-9]*/comm 2>/dev/null | grep libxl-save").code
 
 
+def gb_leaves(dom0):
+    """Of the only PVH guest: of how many GB it has a leaf each."""
+    return int(dom0.sh("xl dmesg -c >/dev/null; xl debug-keys q; "
+                       "xl dmesg | sed -n 's/.*tables, \\([0-9]*\\) leaves of 1 GB.*/\\1/p'"))
+
+
+def test_pvh_with_a_gb_in_one_piece(newest):
+    """Memory comes as pieces of 2 MB that make a leaf of 1 GB, of the second GB, since the tools begin the
+    first with pages; it is split where a frame goes."""
+    dom0 = newest.get()
+    before = dom0.free_memory()
+    guests = Guests(dom0)
+    guests.linux("h", 'type="pvh"', "memory=2060", flags="-p")
+    assert gb_leaves(dom0) == 1
+    dom0.sh("xl destroy h")
+    dom0.until(f"[ $({FREE}) = {before} ]", 30)
+    guests.linux("h", 'type="pvh"', "memory=2060")
+    guests.first_console("h").leave()
+    assert gb_leaves(dom0) == 1
+    with dom0.console("h") as guest:
+        guest.sh("mount -t tmpfs -o size=1800m tmpfs /mnt; dd if=/dev/zero of=/mnt/x bs=1M count=400 2>/dev/null", 60)
+    dom0.sh("xl mem-set h 1500")
+    dom0.until("[ $(xl list h | awk 'NR == 2 {print $3}') -le 1501 ]", 60)
+    assert gb_leaves(dom0) == 0
+    with dom0.console("h") as guest:
+        guest.sh("md5sum /mnt/x", 60)
+    dom0.sh("xl destroy h")
+    dom0.gone("h")
+    dom0.until(f"[ $({FREE}) = {before} ]", 30)
+
+
 def features(dom0):
     """What guests are shown by default: {(leaf, subleaf): [EAX, EBX, ECX, EDX]}."""
     text = dom0.sh("/usr/lib/xen-4.17/bin/xen-cpuid -p | sed '1,/HVM Default/d'")

@@ -19,6 +19,13 @@ enum p2m_type {
 
 /* The page of d's own behind gfn, with a reference, or NULL. */
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn);
+/* Leaves of 2 MB that d gets now, one after the other, become one of 1 GB if their pages are, too.
+ */
+bool p2m_makes_gb(const struct domain *d);
+/* d->creation_finished has been set: whoever has not seen it yet has done what he does. */
+void p2m_creation_ends(struct domain *d);
+/* The machine frame behind that of gfn, or 0: gfn has no large leaf. */
+uint32_t p2m_frame_behind(struct domain *d, gfn_t gfn);
 /* Maps 2^order frames of d, of which nothing was mapped.  -EEXIST: something was; -EINVAL: no such
  * frame number; -ENOMEM; -EBUSY: a page cannot be written to.  Then nothing is mapped. */
 int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order);

@@ -372,6 +372,23 @@ WEAK int p2m_set_pod_target(struct domain *d, uint64_t pages)
     return 0;
 }
 
+WEAK bool p2m_makes_gb(const struct domain *d)
+{
+    (void)d;
+    return false;
+}
+
+WEAK uint32_t p2m_frame_behind(struct domain *d, gfn_t gfn)
+{
+    (void)d, (void)gfn;
+    return 0;
+}
+
+WEAK void p2m_creation_ends(struct domain *d)
+{
+    (void)d;
+}
+
 WEAK void p2m_renew_claim(struct domain *d)
 {
     (void)d;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The buddy heap against a shadow of who has which frame, and byte allocations. */
 #include "ground.h"
+#include "mem/mem_private.h"
 
 static void test_alignment_and_limits(void **state)
 {
@@ -25,6 +26,40 @@ static void test_alignment_and_limits(void **state)
     assert_non_null(pg);
     assert_true(mfn_to_maddr(page_to_mfn(pg)) < 1u << 22);
     heap_free(pg, 0);
+}
+
+/* Frames one behind the other, as long as there are; elsewhere, or below a limit, if there are not.
+ */
+static void test_runs(void **state)
+{
+    uint64_t free = heap_free_pages();
+    struct page_info *run[16], *pg;
+
+    (void)state;
+    pg = heap_alloc(8, 0);
+    heap_free(pg, 8);
+    run[0] = heap_alloc_for(NULL, 4, 0, mfn_x(page_to_mfn(pg)));
+    assert_ptr_equal(run[0], pg);
+    for (unsigned i = 1; i < 16; i++) {
+        run[i] = heap_alloc_for(NULL, 4, 0, mfn_x(page_to_mfn(run[0])) + 16 * i);
+        assert_ptr_equal(run[i], run[0] + 16 * i);
+    }
+    pg = heap_alloc_for(NULL, 4, 0, mfn_x(page_to_mfn(run[3])));
+    assert_non_null(pg);
+    heap_free(pg, 4);
+    heap_free(run[7], 4);
+    pg = heap_alloc_for(NULL, 4, MEMF_BITS(22), mfn_x(page_to_mfn(run[7])));
+    assert_true(mfn_to_maddr(page_to_mfn(pg)) < 1u << 22);
+    heap_free(pg, 4);
+    run[7] = heap_alloc_for(NULL, 4, 0, mfn_x(page_to_mfn(run[7])));
+    assert_ptr_equal(run[7], run[0] + 16 * 7);
+    pg = heap_alloc_for(NULL, 4, 0, UINT32_MAX - 16); /* no such frame */
+    heap_free(pg, 4);
+    pg = heap_alloc_for(NULL, 4, 0, HEAP_RUN); /* no such run */
+    heap_free(pg, 4);
+    for (unsigned i = 0; i < 16; i++)
+        heap_free(run[i], 4);
+    assert_int_equal(heap_free_pages(), free);
 }
 
 static void test_nodes(void **state)
@@ -239,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alignment_and_limits),
+        cmocka_unit_test(test_runs),
         cmocka_unit_test(test_nodes),
         cmocka_unit_test(test_large_orders_need_scrubbed_memory),
         cmocka_unit_test(test_idle_scrubbing_yields),

@@ -458,7 +458,8 @@ static void hvm_dump(struct domain *d)
 
     if (!d->arch.hvm)
         return;
-    printk("  its memory is mapped by %lu tables\n", (unsigned long)d->arch.hvm->p2m.tables);
+    printk("  its memory is mapped by %lu tables, %u leaves of 1 GB\n",
+           (unsigned long)d->arch.hvm->p2m.tables, p2m_gb_leaves(d));
     for_each_vcpu (d, v) {
         hvm_vendor->dump(v);
         dump_pending(v);

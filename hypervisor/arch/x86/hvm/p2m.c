@@ -353,6 +353,86 @@ static unsigned leaf_order(unsigned order)
     return order >= 18 ? 18 : order >= 9 ? 9 : 0;
 }
 
+/* What vcpus remember of tables (p2m_memory) is none yet, nor have CPUs walked any. */
+bool p2m_makes_gb(const struct domain *d)
+{
+    return cpu_has(PAGE1GB) && !d->creation_finished;
+}
+
+void p2m_creation_ends(struct domain *d)
+{
+    struct p2m *p = p2m_of(d);
+
+    spin_lock(&p->lock);
+    spin_unlock(&p->lock);
+}
+
+uint32_t p2m_frame_behind(struct domain *d, gfn_t gfn)
+{
+    unsigned level;
+    uint64_t e;
+
+    if (!gfn_ok(gfn_x(gfn), 0))
+        return 0;
+    e = lookup(p2m_of(d), gfn_x(gfn), &level);
+    if (!(e & PTE_PRESENT) || level != 2)
+        return 0;
+    return mfn_x(pte_mfn(e)) + gfn_index(gfn_x(gfn), 1) + 1;
+}
+
+unsigned p2m_gb_leaves(const struct domain *d)
+{
+    const uint64_t *root = READ_ONCE(p2m_of(d)->root), *table;
+    unsigned n = 0;
+
+    for (unsigned i = 0; root && i < PTES_PER_TABLE; i++) {
+        if (!(READ_ONCE(root[i]) & PTE_PRESENT))
+            continue;
+        table = table_of(READ_ONCE(root[i]));
+        for (unsigned j = 0; j < PTES_PER_TABLE; j++) {
+            uint64_t e = READ_ONCE(table[j]);
+
+            n += (e & PTE_PRESENT) && (e & PTE_PSE);
+        }
+    }
+    return n;
+}
+
+/* A table that is linked no more; readers may still be in it. */
+struct unlinked_table {
+    struct rcu_head rcu;
+    uint64_t *table;
+};
+
+static void free_unlinked_table(struct rcu_head *head)
+{
+    struct unlinked_table *u = container_of(head, struct unlinked_table, rcu);
+
+    free_page_virt(u->table);
+    xfree(u);
+}
+
+/* The last leaf of 2 MB of a GB has been made at gfn: are they one piece now? */
+static void join_gb(struct p2m *p, uint64_t gfn)
+{
+    uint64_t *e = entry_for(p, gfn, 3), *table = table_of(*e), first = mfn_x(pte_mfn(table[0]));
+    uint64_t leaf = hvm_vendor->p2m.ram | PTE_PSE;
+    struct unlinked_table *u;
+
+    if (first & ((1UL << 18) - 1))
+        return;
+    for (unsigned i = 0; i < PTES_PER_TABLE; i++)
+        if (table[i] != make_pte(_mfn(first + i * PTES_PER_TABLE), leaf))
+            return;
+    u = xzalloc(struct unlinked_table);
+    if (!u)
+        return;
+    u->table = table;
+    WRITE_ONCE(*e, make_pte(_mfn(first), leaf));
+    p->tables--;
+    call_rcu(&u->rcu, free_unlinked_table);
+}
+
 int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
 {
     struct p2m *p = p2m_of(d);
@@ -383,6 +463,8 @@ int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
         unmap_new(p, gfn_x(gfn), done, leaf);
     else
         p->max_gfn = max(p->max_gfn, gfn_x(gfn) + nr - 1);
+    if (!rc && leaf == 9 && !((gfn_x(gfn) + nr) & ((1UL << 18) - 1)) && p2m_makes_gb(d))
+        join_gb(p, gfn_x(gfn));
     spin_unlock(&p->lock);
     if (rc && done) /* another vcpu may have found what was there for a moment */
         p2m_flush(d);

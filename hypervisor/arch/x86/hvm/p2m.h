@@ -57,6 +57,8 @@ struct page_info *p2m_hold(struct domain *d, gfn_t gfn, bool write, bool *typed)
 void p2m_put_held(struct page_info *pg, bool typed);
 /* At this moment something is mapped there, for reading only. */
 bool p2m_is_readonly(struct domain *d, gfn_t gfn);
+/* For debug key 'q'. */
+unsigned p2m_gb_leaves(const struct domain *d);
 /* Unmaps everything: 0, -ERESTART. */
 int p2m_relinquish(struct domain *d);
 void p2m_free(struct domain *d);
@@ -70,7 +72,7 @@ void p2m_flush(struct domain *d);
 
 /*
  * What a vcpu remembers of its domain's tables: those of the second level, each for 1 GB, which
- * once linked stay until the domain goes.
+ * once linked stay until the domain goes, but for what is joined to a leaf of 1 GB before it runs.
  */
 struct p2m_memory {
     struct {
