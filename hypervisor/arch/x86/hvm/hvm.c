@@ -128,21 +128,18 @@ void hvm_deliver(struct vcpu *v)
         h->nmi_pending = false;
         hvm_vendor->inject(v, &(struct hvm_event){.vector = VEC_NMI, .type = HVM_EVENT_NMI});
     } else if (hvm_vendor->interruptible(v)) {
-        if (upcall_pending(v)) {
-            hvm_vendor->inject(v,
-                               &(struct hvm_event){.vector = v->domain->arch.hvm->callback_vector,
-                                                   .type = HVM_EVENT_INTR});
-            /* Its handler takes the mark away, and only then is this anything to leave the guest
-             * for. */
-            hvm_vendor->want_window(v, nmi_due(v) || vlapic_pending(v) >= 0);
-            return;
-        } else {
-            vector = vlapic_pending(v);
-            if (vector >= 0)
-                vlapic_accept(v, vector);
-        }
+        bool upcall = upcall_pending(v);
+
+        vector = upcall ? v->domain->arch.hvm->callback_vector : vlapic_pending(v);
+        if (!upcall && vector >= 0)
+            vlapic_accept(v, vector);
         if (vector >= 0)
             hvm_vendor->inject(v, &(struct hvm_event){.vector = vector, .type = HVM_EVENT_INTR});
+        if (upcall) {
+            /* Its handler takes the mark away: no reason to leave the guest again. */
+            hvm_vendor->want_window(v, nmi_due(v) || vlapic_pending(v) >= 0);
+            return;
+        }
     }
     hvm_vendor->want_window(v, interrupt_pending(v));
 }
@@ -214,6 +211,8 @@ void hvm_hypercall(struct cpu_user_regs *regs, unsigned len)
     uint64_t nr = narrow ? (uint32_t)regs->rax : regs->rax;
     uint64_t arg1 = narrow ? (uint32_t)regs->rcx : regs->rsi;
 
+    /* A shadow ends with this instruction; what comes meanwhile is not to be slept over. */
+    hvm_vendor->set_shadow(v, false);
     if (hvm_vendor->get_cpl(v)) {
         regs->rax = -EPERM;
         regs->rip += len;
@@ -307,7 +306,8 @@ static void event(struct vcpu *v)
 
 static bool interrupt_due(const struct vcpu *v)
 {
-    return nmi_due(v) || (hvm_vendor->interruptible(v) && interrupt_pending(v));
+    return (nmi_due(v) && !hvm_vendor->in_shadow(v)) ||
+           (hvm_vendor->interruptible(v) && interrupt_pending(v));
 }
 
 static void send_nmi(struct vcpu *v)

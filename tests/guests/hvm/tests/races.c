@@ -214,6 +214,22 @@ static void blocks(unsigned long unused)
         HC2(sched_op, SCHEDOP_block, 0);
 }
 
+/* Interrupts are on only behind the instruction that sleeps. */
+TEST(block_behind_sti)
+{
+    u64 before = cpus[0].traps[VEC_IPI], start = now();
+    ulong rax = __HYPERVISOR_sched_op;
+
+    apic_timer(200000000); /* ends it if the other is overlooked */
+    irq_off();
+    apic_send(0, VEC_IPI);
+    __asm__ volatile("sti; vmmcall" : "+a"(rax) : "D"(SCHEDOP_block), "S"(0) : "memory");
+    CHECK_EQ(rax, 0);
+    CHECK_EQ(cpus[0].traps[VEC_IPI], before + 1);
+    CHECK(now() - start < 1000000000);
+    apic_timer(0);
+}
+
 /* An interrupt that comes while the vcpu is on its way to sleep. */
 TEST(race_block_and_interrupt)
 {
