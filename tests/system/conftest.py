@@ -7,8 +7,9 @@
     guests    creates guests there: tiny ones, that do nothing (tiny.S), and Debian's kernel
     linux     a Debian guest of 2 VCPUs, for tests that leave it as they found it: it alone
               survives from test to test, since booting one takes seconds
-    newest    a machine of 3 CPUs of QEMU's newest model, and memory for a guest with a leaf of 1 GB
-    older     one of 3 CPUs of its oldest, with hvm_fep; a wire goes from each of these two to the other
+    newest    a machine of 3 CPUs of QEMU's newest model
+    older     one of 3 CPUs of its oldest, with hvm_fep, and with memory for PVH guests with leaves of 1 GB
+              (PV guests would get frames above 4 GB); a wire goes from each of these two to the other
     four      one of 4 CPUs, of which dom0 has one
 
 Files that use the same machine are run by one worker, one after the other (TOGETHER): a boot costs as
@@ -226,14 +227,15 @@ def wire(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def newest(built, wire):
-    stable = Stable("newest", cpu="max", cpus=3, mem="6G", extra=[built], devices=wire[0])
+    stable = Stable("newest", cpu="max", cpus=3, extra=[built], devices=wire[0])
     yield stable
     stable.close()
 
 
 @pytest.fixture(scope="session")
 def older(built, wire):
-    stable = Stable("older", cpus=3, append="hvm_fep", extra=[built], devices=wire[1])
+    stable = Stable("older", cpu=DEFAULT_CPU + ",+pdpe1gb", cpus=3, mem="6G", append="hvm_fep",
+                    extra=[built], devices=wire[1])
     yield stable
     stable.close()
 

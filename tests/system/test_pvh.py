@@ -78,14 +78,14 @@ def test_debian_runs_as_pvh(dom0, guests, tmp_path):
 
 
 def test_pvh_memory_and_network(dom0, guests):
-    """Less memory than the map says, more of it, less again; four VCPUs; a card on dom0's bridge."""
+    """Less memory than the map says, more of it, less again; eight VCPUs; a card on dom0's bridge."""
     dom0.sh("[ -e /sys/class/net/xenbr0 ] || { ip link add xenbr0 type bridge; "
             "ip addr add 192.168.7.1/24 dev xenbr0; ip link set xenbr0 up; }")
     before = int(dom0.sh(FREE))
-    guests.linux("h", 'type="pvh"', "vcpus=4", "memory=160", "maxmem=320", 'vif=["bridge=xenbr0"]')
+    guests.linux("h", 'type="pvh"', "vcpus=8", "memory=160", "maxmem=320", 'vif=["bridge=xenbr0"]')
     assert int(guests.row("h")[2]) <= 160
     with guests.first_console("h") as guest:
-        assert guest.sh("cat /sys/devices/system/cpu/online").strip() == "0-3"
+        assert guest.sh("cat /sys/devices/system/cpu/online").strip() == "0-7"
         guest.sh("ip addr add 192.168.7.2/24 dev eth0; ip link set eth0 up")
         guest.until("ping -c 1 -W 5 192.168.7.1", 60)
         guest.sh("ping -c 3 -s 1400 192.168.7.1", 60)
@@ -204,24 +204,27 @@ def gb_leaves(dom0):
                        "xl dmesg | sed -n 's/.*tables, \\([0-9]*\\) leaves of 1 GB.*/\\1/p'"))
 
 
-def test_pvh_with_a_gb_in_one_piece(newest):
-    """Memory comes as pieces of 2 MB that make a leaf of 1 GB, of the second GB, since the tools begin the
-    first with pages; it is split where a frame goes."""
-    dom0 = newest.get()
+def test_pvh_with_a_gb_in_one_piece(older):
+    """Memory comes as pieces of 2 MB that make a leaf of 1 GB where the heap has a GB in one piece; it is
+    split where a frame goes."""
+    dom0 = older.get()
     before = dom0.free_memory()
     guests = Guests(dom0)
     guests.linux("h", 'type="pvh"', "memory=2060", flags="-p")
-    assert gb_leaves(dom0) == 1
+    assert gb_leaves(dom0) >= 1
     dom0.sh("xl destroy h")
     dom0.until(f"[ $({FREE}) = {before} ]", 30)
+    # What idle CPUs zero is not in one piece meanwhile.
+    dom0.until("xl dmesg -c >/dev/null; xl debug-keys m; xl dmesg | grep ', 0 to be scrubbed'", 60)
     guests.linux("h", 'type="pvh"', "memory=2060")
     guests.first_console("h").leave()
-    assert gb_leaves(dom0) == 1
+    leaves = gb_leaves(dom0)
+    assert leaves >= 1
     with dom0.console("h") as guest:
         guest.sh("mount -t tmpfs -o size=1800m tmpfs /mnt; dd if=/dev/zero of=/mnt/x bs=1M count=400 2>/dev/null", 60)
     dom0.sh("xl mem-set h 1500")
     dom0.until("[ $(xl list h | awk 'NR == 2 {print $3}') -le 1501 ]", 60)
-    assert gb_leaves(dom0) == 0
+    assert gb_leaves(dom0) < leaves
     with dom0.console("h") as guest:
         guest.sh("md5sum /mnt/x", 60)
     dom0.sh("xl destroy h")
