@@ -86,7 +86,8 @@ static void free_domain(struct domain *d)
 
 static int create_shared_info(struct domain *d)
 {
-    d->shared_info_page = heap_alloc(0, MEMF_ZERO);
+    /* A 32-bit guest is told where it is in 32 bits (start_info). */
+    d->shared_info_page = heap_alloc(0, MEMF_ZERO | MEMF_BITS(32));
     if (!d->shared_info_page)
         return -ENOMEM;
     d->shared_info = page_to_virt(d->shared_info_page);

@@ -122,6 +122,13 @@ def test_guest32_new_cpu(runs_new, name):
     judge(runs_new.all("pae"), name)
 
 
+@pytest.mark.hospes_only
+@pytest.mark.parametrize("image", ["guest", "pae"])
+def test_frames_beyond_4_gb(older, image):
+    """A guest of each width on a machine with more memory than 32 bits address: most has such."""
+    assert re.search(r"GUEST done: \d+ passed, 0 failed", Runs(older).all(image))
+
+
 def run_alone(runs, image, name):
     """What the guest said in which this test ran, and dom0 still works."""
     text = runs.run(image, "dying", name, 60)

@@ -19,7 +19,7 @@ void grant_set_up(void)
     REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_setup_table, &s, 1), 0);
     REQUIRE_EQ(s.status, GNTST_okay);
     void *page = page_alloc();
-    REQUIRE_EQ(update_va(addr_of(page), frame << 12 | PTE_RW_), 0);
+    REQUIRE_EQ(update_va(addr_of(page), (u64)frame << 12 | PTE_RW_), 0);
     grants = page;
     self = own_domid();
 }
@@ -351,7 +351,7 @@ TEST(grant_status_mapped)
     set_xen_guest_handle(g.frame_list, &frame);
     REQUIRE_EQ(HC3(grant_table_op, GNTTABOP_get_status_frames, &g, 1), 0);
     REQUIRE_EQ(g.status, GNTST_okay);
-    REQUIRE_EQ(update_va(addr_of(hole), frame << 12 | PTE_RO_), 0);
+    REQUIRE_EQ(update_va(addr_of(hole), (u64)frame << 12 | PTE_RO_), 0);
     v.version = 1;
     CHECK_EQ(HC3(grant_table_op, GNTTABOP_set_version, &v, 1), -EBUSY);
     REQUIRE_EQ(update_va(addr_of(hole), 0), 0);

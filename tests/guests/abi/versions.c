@@ -57,7 +57,7 @@ static void begin(void)
     REQUIRE_EQ(status_frames(1, &frame), GNTST_okay);
     v2 = (volatile grant_entry_v2_t *)grants;
     status = (volatile grant_status_t *)hole();
-    REQUIRE_EQ(update_va(addr_of((void *)status), frame << 12 | PTE_RO_), 0);
+    REQUIRE_EQ(update_va(addr_of((void *)status), (u64)frame << 12 | PTE_RO_), 0);
 }
 
 static void end(void)
