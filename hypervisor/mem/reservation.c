@@ -153,11 +153,10 @@ static uint32_t frame_for(struct domain *d, xen_pfn_t gfn, unsigned order)
 {
     uint64_t gb = 1ULL << HEAP_MAX_ORDER;
 
-    if (order != MAX_EXTENT_ORDER || READ_ONCE(d->mem.max_pages) < (gfn | (gb - 1)))
+    if (order != MAX_EXTENT_ORDER || !p2m_makes_gb(d) ||
+        READ_ONCE(d->mem.max_pages) <= (gfn | (gb - 1)))
         return 0;
-    if (gfn & (gb - 1))
-        return p2m_frame_behind(d, _gfn(gfn - 1));
-    return p2m_makes_gb(d) ? HEAP_RUN : 0;
+    return gfn & (gb - 1) ? p2m_frame_behind(d, _gfn(gfn - 1)) : HEAP_RUN;
 }
 
 /* Pages for frames from gfn on. */

@@ -221,11 +221,13 @@ long schedop_pin_override(struct call *c, struct sched_pin_override *arg)
 long do_set_timer_op(unsigned long timeout)
 {
     struct timer *t = &current->singleshot_timer;
-    s_time_t now = NOW(), at = timeout;
+    s_time_t now, at = timeout;
 
-    if (!timeout)
+    if (!timeout) {
         timer_stop(t);
-    else
-        timer_set_here(t, at < 0 || at - now > TOO_FAR ? now + ASK_AGAIN : at);
+        return 0;
+    }
+    now = NOW();
+    timer_set_here(t, at < 0 || at - now > TOO_FAR ? now + ASK_AGAIN : at);
     return 0;
 }

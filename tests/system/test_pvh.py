@@ -204,9 +204,11 @@ def gb_leaves(dom0):
                        "xl dmesg | sed -n 's/.*tables, \\([0-9]*\\) leaves of 1 GB.*/\\1/p'"))
 
 
+@pytest.mark.hospes_only
 def test_pvh_with_a_gb_in_one_piece(older):
     """Memory comes as pieces of 2 MB that make a leaf of 1 GB where the heap has a GB in one piece; it is
     split where a frame goes."""
+    older.tidy(False)  # whatever another test may have left
     dom0 = older.get()
     before = dom0.free_memory()
     guests = Guests(dom0)
@@ -263,6 +265,8 @@ def migrate(here, there, address):
 def test_pvh_moves_between_unlike_hosts(older, newest):
     """Live, over a network: what a guest knows of the CPU stays as it was. A host with an old CPU does not
     take one that has seen more, and it goes on where it is; it does with that hidden, and it comes back."""
+    for stable in (older, newest):
+        stable.tidy(False)
     old, new = older.get(), newest.get()
     for number, dom0 in ((1, old), (2, new)):
         dom0.sh(f"cd /sys/class/net; ip addr add 10.1.1.{number}/24 dev e*; ip link set e* mtu 60000 up; cd")

@@ -8,6 +8,7 @@ static u64 *page;
 static void set_up(void)
 {
     if (!l1) {
+        REQUIRE_EQ(HC2(vm_assist, VMASST_CMD_enable, VMASST_TYPE_writable_pagetables), 0);
         page = page_alloc();
         page[0] = 4711;
         map_at(SPARE_VA, mfn_of(page) << 12 | PTE_RW_);
@@ -96,6 +97,50 @@ TEST(ptwr_locked_bits)
     u32 high = *l1 >> 32 & 0xfffff; /* of the address, and no more */
     REQUIRE_EQ(CAUGHT(__asm__ volatile("movl %1, 4(%0)" ::"r"(l1), "r"(high) : "memory")), NO_TRAP);
     CHECK_EQ(*l1 >> 32, high);
+    set_up();
+}
+
+static volatile bool stop;
+static volatile u64 lost;
+
+/* Flips a bit of its own in byte 6, and finds it flipped. */
+static void flip_high(unsigned long unused)
+{
+    (void)unused;
+    while (!stop) {
+        u64 before = *l1 >> 52 & 1;
+
+        __asm__ volatile("lock; xorb $0x10, 6(%0)" ::"r"(l1) : "memory", "cc");
+        lost += (*(volatile u64 *)l1 >> 52 & 1) == before;
+    }
+}
+
+/* ... as this one does in byte 1, and with a plain store in byte 1, too: neither undoes the
+ * other's. */
+TEST(ptwr_parts_by_two)
+{
+    u64 end = now() + 300000000;
+    unsigned rounds = 0;
+
+    set_up();
+    REQUIRE_EQ(mmu_update_one(maddr_of(l1), pte()), 0);
+    stop = false;
+    lost = 0;
+    start_on_cpu1(flip_high, 0);
+    for (; now() < end; rounds++) {
+        u64 before = *l1 >> 9 & 1;
+
+        if (rounds & 1)
+            __asm__ volatile("lock; xorb $2, 1(%0)" ::"r"(l1) : "memory", "cc");
+        else
+            WRITE_ONCE(((u8 *)l1)[1], ((u8 *)l1)[1] ^ 2);
+        lost += (*(volatile u64 *)l1 >> 9 & 1) == before;
+    }
+    stop = true;
+    wait_cpu1();
+    say("  %u rounds\n", rounds);
+    CHECK_EQ(lost, 0);
+    CHECK_EQ(*l1 & PTE_MFN, mfn_of(page) << 12);
     set_up();
 }
 

@@ -137,22 +137,6 @@ static unsigned read_block(struct p2m *p, uint64_t gfn, struct log_flags f, uint
 
 /* --- merging --- */
 
-/* Tables that are linked no more. */
-struct unlinked {
-    struct rcu_head rcu;
-    unsigned nr;
-    uint64_t *table[64];
-};
-
-static void free_unlinked(struct rcu_head *head)
-{
-    struct unlinked *u = (struct unlinked *)head;
-
-    for (unsigned i = 0; i < u->nr; i++)
-        free_page_virt(u->table[i]);
-    xfree(u);
-}
-
 /* Ends the log of the block with *gfn; the table that it has no use for any more, or NULL. */
 static uint64_t *end_block(struct p2m *p, uint64_t *gfn, bool merge)
 {
@@ -167,22 +151,21 @@ static uint64_t *end_block(struct p2m *p, uint64_t *gfn, bool merge)
     for (unsigned i = 0; i < BLOCK; i++)
         if (table[i] & PTE_PRESENT)
             __atomic_fetch_or(&table[i], hvm_vendor->p2m.dirty, __ATOMIC_SEQ_CST);
-    return merge ? p2m_merge(p, e) : NULL;
+    return merge ? p2m_merge(p, e, 2) : NULL;
 }
 
-/* No CPU and nobody here goes on reading them. */
-static void drop_unlinked(struct domain *d, struct unlinked *u)
+static void drop_unlinked(struct domain *d, struct p2m_unlinked *u)
 {
     if (!u)
         return;
     p2m_flush(d);
-    call_rcu(&u->rcu, free_unlinked);
+    p2m_free_unlinked(u);
 }
 
 static long stop_logging(struct domain *d)
 {
     struct p2m *p = p2m_of(d);
-    struct unlinked *u = NULL;
+    struct p2m_unlinked *u = NULL;
     uint64_t *table;
 
     if (!p->logging && !p->log_op.next)
@@ -192,7 +175,7 @@ static long stop_logging(struct domain *d)
     spin_unlock(&p->lock);
     while (p->log_op.next <= p->max_gfn) {
         if (!u)
-            u = xzalloc(struct unlinked); /* without it they stay as they are */
+            u = xzalloc(struct p2m_unlinked); /* without it they stay as they are */
         spin_lock(&p->lock);
         table = end_block(p, &p->log_op.next, u);
         spin_unlock(&p->lock);

@@ -272,19 +272,33 @@ uint64_t *p2m_small_entry(const struct p2m *p, uint64_t gfn)
     return &table[gfn_index(gfn, 1)];
 }
 
-uint64_t *p2m_merge(struct p2m *p, uint64_t *e)
+uint64_t *p2m_merge(struct p2m *p, uint64_t *e, unsigned level)
 {
-    uint64_t *table = table_of(*e), ram = hvm_vendor->p2m.ram;
-    uint64_t first = mfn_x(pte_mfn(table[0]));
+    uint64_t *table = table_of(*e), first = mfn_x(pte_mfn(table[0]));
+    uint64_t frames = 1ULL << (9 * (level - 2)), large = hvm_vendor->p2m.ram | PTE_PSE;
 
-    if (first & (PTES_PER_TABLE - 1))
+    if (first & (frames * PTES_PER_TABLE - 1))
         return NULL;
     for (unsigned i = 0; i < PTES_PER_TABLE; i++)
-        if (table[i] != make_pte(_mfn(first + i), ram))
+        if (table[i] != make_pte(_mfn(first + i * frames), level > 2 ? large : hvm_vendor->p2m.ram))
             return NULL;
-    WRITE_ONCE(*e, make_pte(_mfn(first), ram | PTE_PSE));
+    WRITE_ONCE(*e, make_pte(_mfn(first), large));
     p->tables--;
     return table;
+}
+
+static void free_tables(struct rcu_head *head)
+{
+    struct p2m_unlinked *u = container_of(head, struct p2m_unlinked, rcu);
+
+    for (unsigned i = 0; i < u->nr; i++)
+        free_page_virt(u->table[i]);
+    xfree(u);
+}
+
+void p2m_free_unlinked(struct p2m_unlinked *u)
+{
+    call_rcu(&u->rcu, free_tables);
 }
 
 /* The entry for gfn at `level`, with the tables above made as needed; NULL: no memory. */
@@ -356,7 +370,7 @@ static unsigned leaf_order(unsigned order)
 /* What vcpus remember of tables (p2m_memory) is none yet, nor have CPUs walked any. */
 bool p2m_makes_gb(const struct domain *d)
 {
-    return cpu_has(PAGE1GB) && !d->creation_finished;
+    return cpu_has(PAGE1GB) && !READ_ONCE(d->creation_finished);
 }
 
 void p2m_creation_ends(struct domain *d)
@@ -398,39 +412,16 @@ unsigned p2m_gb_leaves(const struct domain *d)
     return n;
 }
 
-/* A table that is linked no more; readers may still be in it. */
-struct unlinked_table {
-    struct rcu_head rcu;
-    uint64_t *table;
-};
-
-static void free_unlinked_table(struct rcu_head *head)
-{
-    struct unlinked_table *u = container_of(head, struct unlinked_table, rcu);
-
-    free_page_virt(u->table);
-    xfree(u);
-}
-
-/* The last leaf of 2 MB of a GB has been made at gfn: are they one piece now? */
+/* The last leaf of 2 MB of a GB has been made at gfn: they may be one piece now. */
 static void join_gb(struct p2m *p, uint64_t gfn)
 {
-    uint64_t *e = entry_for(p, gfn, 3), *table = table_of(*e), first = mfn_x(pte_mfn(table[0]));
-    uint64_t leaf = hvm_vendor->p2m.ram | PTE_PSE;
-    struct unlinked_table *u;
+    struct p2m_unlinked *u = xzalloc(struct p2m_unlinked);
+    uint64_t *table = u ? p2m_merge(p, entry_for(p, gfn, 3), 3) : NULL;
 
-    if (first & ((1UL << 18) - 1))
-        return;
-    for (unsigned i = 0; i < PTES_PER_TABLE; i++)
-        if (table[i] != make_pte(_mfn(first + i * PTES_PER_TABLE), leaf))
-            return;
-    u = xzalloc(struct unlinked_table);
-    if (!u)
-        return;
-    u->table = table;
-    WRITE_ONCE(*e, make_pte(_mfn(first), leaf));
-    p->tables--;
-    call_rcu(&u->rcu, free_unlinked_table);
+    if (table)
+        u->table[u->nr++] = table;
+    if (u)
+        p2m_free_unlinked(u);
 }
 
 int p2m_map(struct domain *d, gfn_t gfn, struct page_info *pg, unsigned order)
