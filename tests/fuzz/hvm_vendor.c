@@ -18,7 +18,13 @@
 struct cpu_user_regs fuzz_regs;
 struct cpu_identity host_cpu = {.vendor = VENDOR_AMD, .phys_bits = 40, .virt_bits = 48};
 bool opt_hvm_fep = true;
-bool guest_kinds_exist;
+bool hvm_guests_exist;
+
+void publish_time(struct vcpu *v)
+{
+    (void)v;
+}
+
 uint32_t cpu_khz = 1000000;
 
 struct seen *seen_of(const struct vcpu *v)
@@ -139,7 +145,6 @@ static int create(struct vcpu *v)
 static void destroy(struct vcpu *v)
 {
     free(v->arch.hvm->vendor);
-    fpu_free(v); /* which pv/context.c does for all */
 }
 
 static void dump(const struct vcpu *v)

@@ -69,13 +69,11 @@ void hvm_raise_upcall(struct vcpu *who)
     upcalls++;
 }
 
-static void send_nmi(struct vcpu *who)
+void arch_vcpu_send_nmi(struct vcpu *who)
 {
     (void)who;
     nmis++;
 }
-const struct guest_kind hvm_kind = {.send_nmi = send_nmi};
-
 void send_ipi(unsigned cpu, unsigned vector)
 {
     (void)cpu, (void)vector;

@@ -24,8 +24,7 @@
 #define CPU_SMAP_PAUSES    0x1 /* arch/x86/pv/smap.c */
 #define CPU_SMAP_JUST_LEFT 0x2 /* ... and the guest has not yet been resumed */
 #define CPU_RUNS_RING1     0x4 /* a 32-bit guest's vcpu is loaded: no SMEP and no SMAP */
-
-#define CPU_GUEST_OF_KIND 0x8 /* the loaded vcpu is not a PV guest's: arch/x86/guest.h */
+#define CPU_NO_GUEST_SPACE 0x8 /* the loaded vcpu's memory is reached by other means: guest.h */
 
 #ifndef __ASSEMBLY__
 #include <stdbool.h>

@@ -40,7 +40,6 @@ struct pv_vcpu {
     unsigned long dr7_loaded;     /* what of dr[7] the CPU has while the vcpu runs; 0: nothing */
     uint16_t failed_selectors[4]; /* ds, es, fs, gs that could not be loaded, for PVA_FAILSAFE */
     unsigned iopl;
-    bool cpuid_faults; /* the guest's own MISC_FEATURES_ENABLES */
     uint8_t *iobmp;
     unsigned iobmp_limit;
     uint64_t iobmp_guest;
@@ -69,12 +68,13 @@ struct arch_vcpu {
     void *fpu; /* FXSAVE or XSAVE area, aligned to 64, within fpu_alloc */
     void *fpu_alloc;
     uint64_t xcr0;
+    bool cpuid_faults;          /* its users' CPUID does: MSR MISC_FEATURES_ENABLES */
     struct cpu_user_regs regs;  /* while not running */
     struct vcpu_time_info time; /* what was last published */
 };
 
 struct arch_domain {
-    const struct guest_kind *kind; /* NULL: PV */
+    const struct guest_kind *kind; /* guest.h */
     struct hvm_domain *hvm;
     bool is_32bit;                /* by mm_set_width() */
     uint64_t forced_pte;          /* what present entries have in any case: PTE_USER, or nothing */

@@ -13,9 +13,8 @@ struct vcpu;
 
 /* Would XSETBV take that for XCR0 on this host? (What it refuses is a fault of ours.) */
 bool xcr0_valid(uint64_t val);
-/* v's area, in its state after reset; -ENOMEM. */
+/* v's area, as after reset; -ENOMEM.  The room's own unit calls it. */
 int fpu_create(struct vcpu *v);
-void fpu_free(struct vcpu *v);
 void fpu_reset(struct vcpu *v);
 /*
  * Takes over XCR0 and an XSAVE area (standard format, len bytes) that came from elsewhere; v does

@@ -4,6 +4,9 @@
 #include "asm/cpu.h"
 #include "asm/regs.h"
 
+/* fn on this CPU's stack, all of which is free again; it does not return.  (cpu/stack.S) */
+void reset_stack_and_call(void (*fn)(void)) __attribute__((noreturn));
+
 /* Loads CR4 and remembers it, without a write when nothing changes. */
 static inline void cpu_write_cr4(unsigned long cr4)
 {

@@ -13,6 +13,7 @@
 #include "arch/x86/cpu/policy.h"
 #include "arch/x86/cpu/smp.h"
 #include "arch/x86/irq/irq.h"
+#include "arch/x86/guest.h"
 #include "arch/x86/mm/paging.h"
 #include "arch/x86/pv/pv.h"
 #include "arch/x86/time/time.h"
@@ -154,7 +155,7 @@ void __init arch_boot_memory(void)
 
     cpu_init_registers();
     paging_init();
-    pv_patch_sites();
+    patch_smap_sites();
     paging_protect_image();
     smp_reserve_trampoline();
     apic_init_bsp();

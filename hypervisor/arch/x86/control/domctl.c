@@ -42,10 +42,7 @@ long domctl_hypercall_init(struct call *c, struct xen_domctl *op)
     if (!pg)
         return -EACCES;
     if (!get_page_type(pg, PGT_writable)) {
-        if (c->d->arch.kind)
-            c->d->arch.kind->hypercall_page(page_to_virt(pg));
-        else
-            pv_write_hypercall_page(page_to_virt(pg), is_32bit(c->d));
+        c->d->arch.kind->hypercall_page(c->d, page_to_virt(pg));
         put_page_type(pg);
         ret = 0;
     }
@@ -246,7 +243,7 @@ long domctl_get_vcpu_msrs(struct call *c, struct xen_domctl *op)
         msrs->msr_count = 1;
         return 0;
     }
-    if (!v->arch.pv.cpuid_faults) {
+    if (!v->arch.cpuid_faults) {
         msrs->msr_count = 0;
         return 0;
     }
@@ -274,7 +271,7 @@ long domctl_set_vcpu_msrs(struct call *c, struct xen_domctl *op)
             msrs->msr_count = i;
             return -EINVAL;
         }
-        v->arch.pv.cpuid_faults = msr.value;
+        v->arch.cpuid_faults = msr.value;
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "asm/cpufeature.h"
 #include "asm/regs.h"
 #include "domain/domain.h"
+#include "domain/unit.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -119,7 +120,11 @@ int fpu_create(struct vcpu *v)
     return 0;
 }
 
-void fpu_free(struct vcpu *v)
+static void fpu_free(struct vcpu *v)
 {
     xfree(v->arch.fpu_alloc);
 }
+
+/* Before the kinds of guest, which may set some of it. */
+DEFINE_UNIT(fpu, .name = "FPU", .level = UNIT_MEM, .vcpu_create = fpu_create,
+            .vcpu_reset = fpu_reset, .vcpu_free = fpu_free);

@@ -233,8 +233,9 @@ void hvm_latch_width(struct vcpu *v)
     v->domain->arch.is_32bit = !hvm_long_mode(v);
 }
 
-void hvm_hypercall_page(void *page)
+void hvm_hypercall_page(const struct domain *d, void *page)
 {
+    (void)d;
     memset(page, 0xcc, PAGE_SIZE);
     for (unsigned nr = 0; nr < PAGE_SIZE / 32; nr++) {
         uint8_t *p = (uint8_t *)page + nr * 32;
@@ -260,8 +261,6 @@ static void load(struct vcpu *v)
 {
     struct hvm_vcpu *h = v->arch.hvm;
 
-    *guest_regs() = v->arch.regs;
-    fpu_load(v);
     write_dr0(h->dr[0]);
     write_dr1(h->dr[1]);
     write_dr2(h->dr[2]);
@@ -280,10 +279,8 @@ static void save(struct vcpu *v)
     struct hvm_vcpu *h = v->arch.hvm;
 
     hvm_vendor->save(v);
-    v->arch.regs = *guest_regs();
     if (host_cpu.xcr0_max) /* the guest may have set it unseen */
         v->arch.xcr0 = xgetbv(0);
-    fpu_save(v);
     h->dr[0] = read_dr0();
     h->dr[1] = read_dr1();
     h->dr[2] = read_dr2();
@@ -320,36 +317,31 @@ static void send_nmi(struct vcpu *v)
 
 static void dump(struct vcpu *v)
 {
-    const struct cpu_user_regs *r = v == current ? guest_regs() : &v->arch.regs;
     struct emul_segment cs;
     uint64_t efer = 0;
 
     hvm_vendor->get_segment(v, EMUL_SEG_CS, &cs);
     hvm_vendor->get_msr(v, MSR_EFER, &efer);
-    printk("d%uv%u: rip %04x:%016lx rsp %016lx rflags %lx efer %lx\n", v->domain->id, v->vcpu_id,
-           cs.sel, (unsigned long)r->rip, (unsigned long)r->rsp, (unsigned long)r->rflags,
-           (unsigned long)efer);
-    printk("  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", (unsigned long)r->rax,
-           (unsigned long)r->rbx, (unsigned long)r->rcx, (unsigned long)r->rdx);
-    printk("  rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", (unsigned long)r->rsi,
-           (unsigned long)r->rdi, (unsigned long)r->rbp, (unsigned long)r->r8);
+    printk("  cs %04x base %016lx attributes %x efer %lx\n", cs.sel, (unsigned long)cs.base,
+           cs.attr, (unsigned long)efer);
     printk("  cr0 %016lx cr2 %016lx cr3 %016lx cr4 %016lx\n",
            (unsigned long)hvm_vendor->get_cr(v, 0), (unsigned long)hvm_vendor->get_cr(v, 2),
            (unsigned long)hvm_vendor->get_cr(v, 3), (unsigned long)hvm_vendor->get_cr(v, 4));
 }
 
-const struct guest_kind hvm_kind = {.save = save,
-                                    .load = load,
-                                    .run = run,
-                                    .event = event,
-                                    .interrupt_due = interrupt_due,
-                                    .send_nmi = send_nmi,
-                                    .copy_from = hvm_copy_from_guest,
-                                    .copy_to = hvm_copy_to_guest,
-                                    .hypercall_page = hvm_hypercall_page,
-                                    .get_context = hvm_get_context,
-                                    .set_context = hvm_set_context,
-                                    .dump = dump};
+static const struct guest_kind hvm_kind = {.save = save,
+                                           .load = load,
+                                           .run = run,
+                                           .publish = publish_time,
+                                           .event = event,
+                                           .interrupt_due = interrupt_due,
+                                           .send_nmi = send_nmi,
+                                           .copy_from = hvm_copy_from_guest,
+                                           .copy_to = hvm_copy_to_guest,
+                                           .hypercall_page = hvm_hypercall_page,
+                                           .get_context = hvm_get_context,
+                                           .set_context = hvm_set_context,
+                                           .dump = dump};
 
 bool arch_has_hvm(void)
 {
@@ -388,7 +380,7 @@ static int hvm_domain_create(struct domain *d, const struct xen_domctl_createdom
     if (!d->arch.hvm)
         return -ENOMEM;
     d->arch.kind = &hvm_kind;
-    WRITE_ONCE(guest_kinds_exist, true);
+    WRITE_ONCE(hvm_guests_exist, true);
     d->arch.hvm->params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
     return p2m_create(d);
 }
@@ -418,9 +410,7 @@ static int hvm_vcpu_create(struct vcpu *v)
     v->arch.hvm->asid_cpu = NR_CPUS;
     v->in_multicall = true; /* its lists are looked through, see do_multicall() */
     vlapic_create(v);
-    rc = fpu_create(v);
-    if (!rc)
-        rc = hvm_vendor->vcpu_create(v);
+    rc = hvm_vendor->vcpu_create(v);
     if (!rc)
         hvm_reset_state(v, 0);
     return rc;

@@ -83,7 +83,6 @@ struct hvm_vcpu {
     uint64_t tsc_aux;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
     bool nmi_pending, nmi_masked;
-    bool cpuid_faults;     /* in user mode: MSR MISC_FEATURES_ENABLES */
     uint8_t upcall_vector; /* HVMOP_set_evtchn_upcall_vector; 0: none */
     struct vlapic lapic;
 };
@@ -144,7 +143,6 @@ bool svm_probe(void); /* boot */
 int svm_cpu_prepare(unsigned cpu);
 
 /* --- hvm.c --- */
-extern const struct guest_kind hvm_kind;
 void hvm_inject(struct vcpu *v, uint8_t vector, int error); /* exception; error < 0: has none */
 void hvm_inject_page_fault(struct vcpu *v, uint64_t addr, uint32_t error);
 /* The vector of v's upcall, if one is due. */
@@ -155,7 +153,7 @@ void hvm_triple_fault(struct vcpu *v);
 void hvm_hlt(struct vcpu *v, struct cpu_user_regs *regs);
 /* VMMCALL; regs->rip is behind it if it is not to be done again.  len: of the instruction. */
 void hvm_hypercall(struct cpu_user_regs *regs, unsigned len);
-void hvm_hypercall_page(void *page);
+void hvm_hypercall_page(const struct domain *d, void *page);
 /* The layout of what v's domain shares with the hypervisor is from now on as v's code is wide: when
  * it asks for the hypercall page, and when it says how events are to come. */
 void hvm_latch_width(struct vcpu *v);

@@ -213,7 +213,7 @@ static int read_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t *val)
 static int read_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
                       struct emul_cpuid *res)
 {
-    if (ctxt->cpl && current->arch.hvm->cpuid_faults)
+    if (ctxt->cpl && current->arch.cpuid_faults)
         return emul_inject(ctxt, EMUL_VEC_GP, 0);
     hvm_cpuid(current, leaf, subleaf, res);
     return EMUL_OKAY;

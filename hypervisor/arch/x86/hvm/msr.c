@@ -75,7 +75,7 @@ bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
         *val = v->domain->arch.cpu_policy->cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
         return true;
     case MSR_MISC_FEATURES:
-        *val = v->arch.hvm->cpuid_faults ? FEATURES_CPUID_FAULT : 0;
+        *val = v->arch.cpuid_faults ? FEATURES_CPUID_FAULT : 0;
         return true;
     case MSR_DE_CFG:
         *val = DE_CFG_LFENCE_SERIAL;
@@ -104,7 +104,7 @@ static bool write_hypercall_page(struct vcpu *v, uint64_t val)
     pg = p2m_get_page(v->domain, _gfn(val >> PAGE_SHIFT));
     if (!pg)
         return false;
-    hvm_hypercall_page(page_to_virt(pg));
+    hvm_hypercall_page(v->domain, page_to_virt(pg));
     p2m_mark_dirty(v->domain, _gfn(val >> PAGE_SHIFT));
     hvm_latch_width(v);
     put_page(pg);
@@ -140,7 +140,7 @@ bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
     case MSR_MISC_FEATURES:
         if (val & ~FEATURES_CPUID_FAULT || (val && !v->domain->arch.cpu_policy->cpuid_faulting))
             return false;
-        v->arch.hvm->cpuid_faults = val;
+        v->arch.cpuid_faults = val;
         return true;
     case MSR_EFER:
         return hvm_write_efer(v, val);

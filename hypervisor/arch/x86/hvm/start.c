@@ -50,7 +50,7 @@ void hvm_reset_state(struct vcpu *v, uint8_t start_page)
     memset(v->arch.hvm->dr, 0, sizeof(v->arch.hvm->dr));
     v->arch.hvm->event.valid = false;
     v->arch.hvm->nmi_pending = v->arch.hvm->nmi_masked = false;
-    v->arch.hvm->cpuid_faults = false;
+    v->arch.cpuid_faults = false;
     hvm_flush_tlb(v);
 }
 

@@ -339,7 +339,7 @@ static void deliver(struct vcpu *v, uint32_t icr)
             vlapic_raise(v, icr);
         break;
     case MODE_NMI:
-        hvm_kind.send_nmi(v);
+        arch_vcpu_send_nmi(v);
         break;
     case MODE_INIT:
         if ((icr & (ICR_LEVEL_ASSERT | ICR_TRIG_LEVEL)) != ICR_TRIG_LEVEL)

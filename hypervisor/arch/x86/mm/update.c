@@ -369,7 +369,7 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
             return -EINVAL;
         if (o->table != self && !privileged_over(self, o->table))
             return -EPERM;
-        if (o->table->arch.kind)
+        if (o->table->is_hvm)
             return -EOPNOTSUPP; /* none of its pages is a table of ours, and its writes are logged
                                  */
     }

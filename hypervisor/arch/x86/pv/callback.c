@@ -207,12 +207,8 @@ long do_xenpmu_op(unsigned long op, unsigned long arg)
     return -EOPNOTSUPP;
 }
 
-void arch_vcpu_send_nmi(struct vcpu *v)
+void pv_send_nmi(struct vcpu *v)
 {
-    if (v->domain->arch.kind) {
-        v->domain->arch.kind->send_nmi(v);
-        return;
-    }
     __atomic_fetch_or(&v->arch.pv.async, PVA_NMI_PENDING, __ATOMIC_SEQ_CST);
     vcpu_unblock(v); /* it may be blocked: an NMI ends that, as it ends HLT */
     arch_vcpu_kick(v);

@@ -563,15 +563,6 @@ FUNC reset_stack_and_return
         lea 1 - CPUINFO_sizeof(%rax), %rsp
         jmp ret_to_guest
 
-/* New stack, then call *rdi, which does not return. */
-FUNC reset_stack_and_call
-        mov %rsp, %rax
-        or $(STACK_SIZE - 1), %rax
-        lea 1 - CPUINFO_sizeof - 8(%rax), %rsp
-        xor %ebp, %ebp
-        push $0
-        jmp __x86_indirect_thunk_rdi
-
 /* Exceptions and interrupts.  Stubs push the error code and the vector. */
 common_exception:
         SAVE_ALL

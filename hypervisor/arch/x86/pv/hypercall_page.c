@@ -18,13 +18,13 @@ static void write_entry32(uint8_t *p, unsigned i)
         *p = 0xc3; /* ret */
 }
 
-void pv_write_hypercall_page(void *page, bool is_32bit)
+void pv_write_hypercall_page(const struct domain *d, void *page)
 {
     memset(page, 0xcc, PAGE_SIZE);
     for (unsigned i = 0; i < PAGE_SIZE / ENTRY_SIZE; i++) {
         uint8_t *p = (uint8_t *)page + i * ENTRY_SIZE;
 
-        if (is_32bit) {
+        if (is_32bit(d)) {
             write_entry32(p, i);
             continue;
         }

@@ -283,7 +283,7 @@ static int privop_read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
         *val = host_cpu.cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
         return EMUL_OKAY;
     case MSR_MISC_FEATURES:
-        *val = v->arch.pv.cpuid_faults;
+        *val = v->arch.cpuid_faults;
         return EMUL_OKAY;
     case MSR_DE_CFG:
     case MSR_HWCR:
@@ -311,7 +311,7 @@ static int privop_write_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t val)
     case MSR_MISC_FEATURES:
         if (val & ~(uint64_t)host_cpu.cpuid_faulting)
             return gp(ctxt);
-        current->arch.pv.cpuid_faults = val;
+        current->arch.cpuid_faults = val;
         return EMUL_OKAY;
     case MSR_FS_BASE:
         return do_set_segment_base(SEGBASE_FS, val) ? gp(ctxt) : EMUL_OKAY;
@@ -348,7 +348,7 @@ static int privop_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
     struct cpuid_result r;
 
     /* A kernel that has asked for it sees to its users' CPUID itself. */
-    if (ctxt->cpl && current->arch.pv.cpuid_faults)
+    if (ctxt->cpl && current->arch.cpuid_faults)
         return gp(ctxt);
     pv_cpuid(current, leaf, subleaf, &r);
     *res = (struct emul_cpuid){r.a, r.b, r.c, r.d};

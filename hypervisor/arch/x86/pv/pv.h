@@ -58,6 +58,7 @@ static inline uint16_t pv_fixup_selector(const struct domain *d, uint16_t sel)
 /* --- callback.c --- */
 bool pv_callback_ok(unsigned long addr); /* canonical, outside the hypervisor */
 void pv_vm_assist_changed(struct domain *d);
+void pv_send_nmi(struct vcpu *v); /* struct guest_kind's */
 
 /* --- privop.c --- */
 /* #GP in guest code: emulates what a PV guest is allowed.  True: done (or another fault raised). */
@@ -66,7 +67,7 @@ bool pv_emulate_privileged_op(struct cpu_user_regs *regs);
 bool pv_emulate_invalid_op(struct cpu_user_regs *regs);
 
 /* --- hypercall_page.c --- */
-void pv_write_hypercall_page(void *page, bool is_32bit);
+void pv_write_hypercall_page(const struct domain *d, void *page); /* struct guest_kind's */
 
 /* --- debugreg.c --- */
 long pv_set_debugreg(struct vcpu *v, unsigned reg, unsigned long value);
@@ -78,14 +79,21 @@ bool pv_check_port_breakpoints(struct vcpu *v, unsigned port, unsigned bytes);
 /* The table that CR3 names, and the other way round: each width has a format of its own. */
 mfn_t pv_cr3_to_mfn(const struct domain *d, unsigned long cr3);
 unsigned long pv_root_to_cr3(const struct vcpu *v); /* of v's kernel; 0: it has none */
+void pv_get_context(const struct vcpu *v, struct vcpu_guest_context *c);
+int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
+
+/* --- switch.c: struct guest_kind's; and CR4 --- */
+void pv_save(struct vcpu *v);
+void pv_load(struct vcpu *v);
+void pv_publish(struct vcpu *v);
 /* What of a CR4 the guest can have (XSA-293: what it does not have, its users have not either). */
 unsigned long pv_valid_cr4(unsigned long cr4);
-void pv_load_cr4(const struct vcpu *v); /* of current, or of who is about to be */
+void pv_load_cr4(const struct vcpu *v); /* of current */
 
+/* --- syscall.c --- */
 /* SYSCALL of the CPU that calls: its stub and MSRs.  After its stack is known. */
 void pv_cpu_init(unsigned cpu);
-/* SMAP: see guest_access.c.  Boot CPU. */
-void pv_patch_sites(void);
+
 /* The dom0 builder: dom0_build.c. */
 struct boot_module;
 void dom0_construct(const struct boot_module *kernel, const struct boot_module *initrd,
@@ -121,7 +129,6 @@ void pv_sysenter(struct cpu_user_regs *regs);
 void pv_iret_failed(struct cpu_user_regs *regs);
 void ret_to_guest(void) __noreturn;
 void reset_stack_and_return(void) __noreturn;
-void reset_stack_and_call(void (*fn)(void)) __noreturn;
 void lstar_enter(void);
 void cstar_enter(void);
 void sysenter_enter(void);

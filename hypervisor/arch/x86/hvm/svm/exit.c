@@ -87,7 +87,7 @@ static void exit_cpuid(struct vcpu *v, struct cpu_user_regs *regs)
 
     if (!len)
         return;
-    if (unlikely(v->arch.hvm->cpuid_faults) && vmcb_of(v)->cpl) {
+    if (unlikely(v->arch.cpuid_faults) && vmcb_of(v)->cpl) {
         hvm_inject(v, VEC_GP, 0);
         return;
     }

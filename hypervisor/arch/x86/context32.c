@@ -7,7 +7,8 @@
 #include "arch/api/arch_domain.h"
 #include "hypercall/guest_access.h"
 #include "lib/errno.h"
-#include "pv.h"
+#include "domain/domain.h"
+#include "lib/string.h"
 #include <xen/foreign/x86_32.h>
 
 typedef struct vcpu_guest_context context;
@@ -65,7 +66,8 @@ static void widen(context *c, const context32 *n)
     for (unsigned i = 0; i < ARRAY_SIZE(c->trap_ctxt); i++)
         c->trap_ctxt[i] = (struct trap_info){n->trap_ctxt[i].vector, n->trap_ctxt[i].flags,
                                              n->trap_ctxt[i].cs, n->trap_ctxt[i].address};
-    c->syscall_callback_eip = far_pointer(n->failsafe_callback_cs, n->event_callback_cs);
+    c->syscall_callback_eip =
+        (uint64_t)(uint16_t)n->failsafe_callback_cs << 32 | n->event_callback_cs;
 }
 
 static void narrow(context32 *n, const context *c)
@@ -90,10 +92,10 @@ static void narrow(context32 *n, const context *c)
     n->failsafe_callback_cs = c->syscall_callback_eip >> 32;
 }
 
-/* The other kinds' is always the wide one, whatever their code. */
+/* A hardware-virtualised guest's is always the wide one, whatever its code. */
 static bool is_narrow(const struct vcpu *v)
 {
-    return is_32bit(v->domain) && !v->domain->arch.kind;
+    return is_32bit(v->domain) && !v->domain->is_hvm;
 }
 
 int arch_context_from_guest(const struct vcpu *v, context *c, uint64_t addr)

@@ -11,7 +11,6 @@
 #include "asm/regs.h"
 #include "lib/errno.h"
 #include "lib/string.h"
-#include "pv.h"
 
 /* An instruction at `rel` that is replaced at boot if the CPU needs it; see entry.S. */
 struct patch_site {
@@ -33,7 +32,7 @@ extern const struct patch_site __patch_sites_start[], __patch_sites_end[];
  * where the return stack is to be filled, removes the jumps around that.  Boot CPU, before the
  * others run; the text may be read-only already.
  */
-void __init pv_patch_sites(void)
+void __init patch_smap_sites(void)
 {
     static const uint8_t nop5[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
     unsigned long cr0 = read_cr0();
@@ -126,9 +125,9 @@ DEFINE_LOAD(load_word, uint64_t)
 DEFINE_LOAD(load_half, uint32_t)
 
 /* The loaded vcpu's memory is not reached by page tables that this CPU uses. */
-static __always_inline bool guest_of_kind(void)
+static __always_inline bool no_guest_space(void)
 {
-    return unlikely(READ_ONCE(guest_kinds_exist)) && (cpu_info()->flags & CPU_GUEST_OF_KIND);
+    return unlikely(READ_ONCE(hvm_guests_exist)) && (cpu_info()->flags & CPU_NO_GUEST_SPACE);
 }
 
 static __always_inline size_t copy_from_pv(void *dst, uint64_t addr, size_t len)
@@ -140,14 +139,14 @@ static __always_inline size_t copy_from_pv(void *dst, uint64_t addr, size_t len)
 
 size_t raw_copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
-    if (guest_of_kind())
+    if (no_guest_space())
         return current->domain->arch.kind->copy_from(dst, addr, len);
     return copy_from_pv(dst, addr, len);
 }
 
 size_t raw_copy_to_guest(uint64_t addr, const void *src, size_t len)
 {
-    if (guest_of_kind())
+    if (no_guest_space())
         return current->domain->arch.kind->copy_to(addr, src, len);
     if (unlikely(!access_ok(addr, len)))
         return len;
@@ -156,7 +155,7 @@ size_t raw_copy_to_guest(uint64_t addr, const void *src, size_t len)
 
 int copy_from_guest(void *dst, uint64_t addr, size_t len)
 {
-    if (guest_of_kind())
+    if (no_guest_space())
         return raw_copy_from_guest(dst, addr, len) ? -EFAULT : 0;
     if (len == 8 && likely(access_ok(addr, 8)))
         return load_word(dst, checked(addr));
