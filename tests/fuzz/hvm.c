@@ -370,10 +370,10 @@ static void set_mode(struct vcpu *v, unsigned mode)
     if (mode == 2)
         return;
     for (unsigned seg = EMUL_SEG_ES; seg <= EMUL_SEG_GS; seg++)
-        hvm_vendor->set_segment(v, seg, &data);
+        seen_of(v)->seg[seg] = data;
     if (mode)
         code.attr = 0xc9b;
-    hvm_vendor->set_segment(v, EMUL_SEG_CS, &code);
+    seen_of(v)->seg[EMUL_SEG_CS] = code;
     seen_of(v)->efer = mode ? 0 : EFER_LME | EFER_LMA | EFER_NXE;
     seen_of(v)->cr[0] = mode ? CR0_PE | CR0_ET : CR0_PG | CR0_PE | CR0_ET;
     seen_of(v)->cr[3] = TABLES_AT;
@@ -413,7 +413,7 @@ static void enter(struct vcpu *v)
     fuzz_regs.rflags |= EFLAGS_IF;
     hvm_deliver(v);
     if (e->type == HVM_EVENT_NMI && e->vector == VEC_NMI)
-        v->arch.hvm->nmi_masked = false;
+        seen_of(v)->nmi_blocked = false;
     if (v->arch.hvm->event.valid)
         complain("an event is left after the entry");
 }

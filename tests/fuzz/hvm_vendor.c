@@ -32,46 +32,70 @@ struct seen *seen_of(const struct vcpu *v)
     return v->arch.hvm->vendor;
 }
 
+/* A vendor whose CPUs hold a vcpu's state must be told before it is touched. */
+static const struct vcpu *opened;
+
+static void open_state(struct vcpu *v)
+{
+    if (opened)
+        complain("two are open");
+    opened = v;
+}
+
+static void close_state(struct vcpu *v)
+{
+    if (opened != v)
+        complain("closed what is not open");
+    opened = NULL;
+}
+
+static struct seen *state_of(const struct vcpu *v)
+{
+    if (v != current && v != opened)
+        complain("its state is not open");
+    return seen_of(v);
+}
+
 static void get_segment(const struct vcpu *v, unsigned seg, struct emul_segment *s)
 {
-    *s = seen_of(v)->seg[seg];
+    *s = state_of(v)->seg[seg];
 }
 
 static void set_segment(struct vcpu *v, unsigned seg, const struct emul_segment *s)
 {
-    seen_of(v)->seg[seg] = *s;
+    state_of(v)->seg[seg] = *s;
 }
 
 static unsigned get_cpl(const struct vcpu *v)
 {
-    return (seen_of(v)->seg[EMUL_SEG_SS].attr & EMUL_SEG_DPL) >> 5;
+    return (state_of(v)->seg[EMUL_SEG_SS].attr & EMUL_SEG_DPL) >> 5;
 }
 
 static uint64_t get_cr(const struct vcpu *v, unsigned cr)
 {
-    return seen_of(v)->cr[cr];
+    return state_of(v)->cr[cr];
 }
 
 static void set_cr(struct vcpu *v, unsigned cr, uint64_t val)
 {
-    seen_of(v)->cr[cr] = val;
+    state_of(v)->cr[cr] = val;
 }
 
 static void get_paging(const struct vcpu *v, struct hvm_paging *p)
 {
-    const struct seen *s = seen_of(v);
+    const struct seen *s = state_of(v);
 
     *p = (struct hvm_paging){s->cr[0], s->cr[3], s->cr[4], s->efer};
 }
 
 static uint64_t get_dr(const struct vcpu *v, unsigned dr)
 {
-    return seen_of(v)->dr[dr];
+    return state_of(v)->dr[dr];
 }
 
 static void set_dr(struct vcpu *v, unsigned dr, uint64_t val)
 {
-    seen_of(v)->dr[dr] = val;
+    state_of(v)->dr[dr] = val;
 }
 
 static uint64_t *field(const struct vcpu *v, uint32_t msr)
@@ -79,7 +103,7 @@ static uint64_t *field(const struct vcpu *v, uint32_t msr)
     static const uint32_t others[] = {MSR_STAR,         MSR_LSTAR,         MSR_CSTAR,
                                       MSR_SFMASK,       MSR_SYSENTER_CS,   MSR_SYSENTER_ESP,
                                       MSR_SYSENTER_EIP, MSR_KERNEL_GS_BASE};
-    struct seen *s = seen_of(v);
+    struct seen *s = state_of(v);
 
     for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
         if (others[i] == msr)
@@ -111,12 +135,12 @@ static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
 
 static bool in_shadow(const struct vcpu *v)
 {
-    return seen_of(v)->shadow;
+    return state_of(v)->shadow;
 }
 
 static void set_shadow(struct vcpu *v, bool shadow)
 {
-    seen_of(v)->shadow = shadow;
+    state_of(v)->shadow = shadow;
 }
 
 static bool interruptible(const struct vcpu *v)
@@ -127,13 +151,23 @@ static bool interruptible(const struct vcpu *v)
 static void inject(struct vcpu *v, const struct hvm_event *e)
 {
     if (e->type == HVM_EVENT_NMI)
-        v->arch.hvm->nmi_masked = true;
-    seen_of(v)->injected = *e;
+        state_of(v)->nmi_blocked = true;
+    state_of(v)->injected = *e;
 }
 
-static void want_window(struct vcpu *v, bool want)
+static bool nmi_blocked(const struct vcpu *v)
 {
-    seen_of(v)->window = want;
+    return state_of(v)->nmi_blocked;
+}
+
+static void set_nmi_blocked(struct vcpu *v, bool blocked)
+{
+    state_of(v)->nmi_blocked = blocked;
+}
+
+static void want_window(struct vcpu *v, bool intr, bool nmi)
+{
+    state_of(v)->window = intr || nmi;
 }
 
 static int create(struct vcpu *v)
@@ -152,7 +186,23 @@ static void dump(const struct vcpu *v)
     (void)v;
 }
 
+static bool probe(void)
+{
+    return true;
+}
+
+static int cpu_prepare(unsigned cpu)
+{
+    (void)cpu;
+    return 0;
+}
+
 const struct hvm_vendor svm_vendor = {.name = "a memory",
+                                      .hypercall = {0x0f, 0x01, 0xd9},
+                                      .probe = probe,
+                                      .cpu_prepare = cpu_prepare,
+                                      .open = open_state,
+                                      .close = close_state,
                                       .p2m = {.table = 0x27, .ram = 0x67, .dirty = 0x40},
                                       .vcpu_create = create,
                                       .vcpu_free = destroy,
@@ -169,20 +219,11 @@ const struct hvm_vendor svm_vendor = {.name = "a memory",
                                       .interruptible = interruptible,
                                       .in_shadow = in_shadow,
                                       .set_shadow = set_shadow,
+                                      .nmi_blocked = nmi_blocked,
+                                      .set_nmi_blocked = set_nmi_blocked,
                                       .inject = inject,
                                       .want_window = want_window,
                                       .dump = dump};
-
-bool svm_probe(void)
-{
-    return true;
-}
-
-int svm_cpu_prepare(unsigned cpu)
-{
-    (void)cpu;
-    return 0;
-}
 
 /* --- what else is asked of the machine --- */
 

@@ -8,7 +8,7 @@ struct seen {
     struct emul_segment seg[NR_HVM_SEGS];
     uint64_t cr[5], dr[8], efer, pat, msr[8];
     uint8_t vector[24][32]; /* from EMUL_MMX on: MMX */
-    bool shadow, window;
+    bool shadow, nmi_blocked, window;
     struct hvm_event injected;
 };
 struct seen *seen_of(const struct vcpu *v);

@@ -179,6 +179,17 @@ void flush_tlb_mask(const cpumask_t *mask)
         flush_cpu(cpu, 0);
 }
 
+void leave_guests_mask(const cpumask_t *mask)
+{
+    unsigned cpu;
+
+    for_each_cpu (cpu, mask) {
+        fake_tlb_flushes++;
+        if (fake_tlb_hook)
+            fake_tlb_hook(cpu, 0);
+    }
+}
+
 void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va)
 {
     unsigned cpu;

@@ -37,7 +37,7 @@ struct guest_kind {
     void (*hypercall_page)(const struct domain *d, void *page);
     /* vcpu_guest_context (xen.h) of v, which does not run, in the 64-bit layout: get fills what the
      * guest has of it, set takes over what the kind lets anybody set. */
-    void (*get_context)(const struct vcpu *v, struct vcpu_guest_context *ctx);
+    void (*get_context)(struct vcpu *v, struct vcpu_guest_context *ctx);
     int (*set_context)(struct vcpu *v, const struct vcpu_guest_context *ctx);
     /* Registers of v on the console, beside the general ones. */
     void (*dump)(struct vcpu *v);

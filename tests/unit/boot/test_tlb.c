@@ -25,7 +25,8 @@ cpumask_t cpu_online_map = {{(1 << CPUS) - 1}};
 static uint64_t entry[ENTRIES], must_see[ENTRIES];
 static __thread uint64_t tlb[ENTRIES]; /* 0: not there */
 static bool interrupt[CPUS];
-static unsigned done, stale, kept;
+static uint64_t in_guest[CPUS]; /* the number of its stay there; 0: it is not */
+static unsigned done, stale, kept, stayed;
 static pthread_barrier_t all_here;
 
 void send_ipi_mask(const cpumask_t *mask, unsigned vector);
@@ -75,6 +76,19 @@ static void use_entry(unsigned i)
         __atomic_add_fetch(&stale, 1, __ATOMIC_RELAXED);
 }
 
+/* When that has returned, no CPU is in the guest that it was in before. */
+static void call_out(void)
+{
+    uint64_t before[CPUS];
+
+    for (unsigned cpu = 0; cpu < CPUS; cpu++)
+        before[cpu] = __atomic_load_n(&in_guest[cpu], __ATOMIC_SEQ_CST);
+    leave_guests_mask(&cpu_online_map);
+    for (unsigned cpu = 0; cpu < CPUS; cpu++)
+        if (before[cpu] && __atomic_load_n(&in_guest[cpu], __ATOMIC_SEQ_CST) == before[cpu])
+            __atomic_add_fetch(&stayed, 1, __ATOMIC_RELAXED);
+}
+
 static void change_entry(unsigned i)
 {
     uint64_t now = __atomic_add_fetch(&entry[i], 1, __ATOMIC_SEQ_CST), seen;
@@ -96,13 +110,19 @@ static void *one_cpu(void *cpu)
     pthread_barrier_wait(&all_here);
     for (unsigned r = 0; r < ROUNDS; r++) {
         take_interrupts();
+        __atomic_store_n(&in_guest[fake_cpu], r + 1, __ATOMIC_SEQ_CST);
         /* Whatever others do now, the interrupt comes too late for what is used next. */
         if (!thread_random(4))
             sched_yield();
         if (thread_random(8))
             use_entry(thread_random(ENTRIES));
-        else
+        __atomic_store_n(&in_guest[fake_cpu], 0, __ATOMIC_SEQ_CST);
+        if (thread_random(8))
+            continue;
+        if (thread_random(4))
             change_entry(thread_random(ENTRIES));
+        else
+            call_out();
     }
     /* Others may still wait for this CPU. */
     __atomic_add_fetch(&done, 1, __ATOMIC_SEQ_CST);
@@ -126,6 +146,7 @@ static void no_stale_entry_is_used(void **state)
     for (unsigned i = 0; i < CPUS; i++)
         pthread_join(thread[i], NULL);
     assert_int_equal(stale, 0);
+    assert_int_equal(stayed, 0);
     assert_true(kept > 0);
 }
 

@@ -21,7 +21,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_init(1);
-    v = vendor_domain(1)->vcpu[0];
+    v = fake_current = vendor_domain(1)->vcpu[0];
     host_cpu.phys_bits = 40;
     host_cpu.max_leaf = 7;
     leaf1 = (xen_cpuid_leaf_t){.leaf = 1, .d = 1u << 3 | 1u << 6 | 1u << 13};

@@ -14,45 +14,71 @@ struct vendor_vcpu *vendor_of(const struct vcpu *v)
     return v->arch.hvm->vendor;
 }
 
+/* A vendor whose CPUs hold a vcpu's state must be told before it is touched. */
+static const struct vcpu *opened;
+
+static void open_state(struct vcpu *v)
+{
+    assert_null(opened);
+    opened = v;
+}
+
+static void close_state(struct vcpu *v)
+{
+    assert_ptr_equal(opened, v);
+    opened = NULL;
+}
+
+static struct vendor_vcpu *state_of(const struct vcpu *v)
+{
+    assert_true(v == current || v == opened);
+    return vendor_of(v);
+}
+
+static void set_flag(struct vcpu *v, bool set)
+{
+    (void)state_of(v), (void)set;
+}
+
 static void get_segment(const struct vcpu *v, unsigned seg, struct emul_segment *s)
 {
-    *s = vendor_of(v)->seg[seg];
+    *s = state_of(v)->seg[seg];
 }
 
 static void set_segment(struct vcpu *v, unsigned seg, const struct emul_segment *s)
 {
-    vendor_of(v)->seg[seg] = *s;
-    vendor_of(v)->seg[seg].attr &= 0xfff;
+    state_of(v)->seg[seg] = *s;
+    state_of(v)->seg[seg].attr &= 0xfff;
 }
 
 static unsigned get_cpl(const struct vcpu *v)
 {
-    return (vendor_of(v)->seg[EMUL_SEG_SS].attr & EMUL_SEG_DPL) >> 5;
+    return (state_of(v)->seg[EMUL_SEG_SS].attr & EMUL_SEG_DPL) >> 5;
 }
 
 static uint64_t get_cr(const struct vcpu *v, unsigned cr)
 {
-    return vendor_of(v)->cr[cr];
+    return state_of(v)->cr[cr];
 }
 
 static void set_cr(struct vcpu *v, unsigned cr, uint64_t val)
 {
-    vendor_of(v)->cr[cr] = val;
+    state_of(v)->cr[cr] = val;
 }
 
 static uint64_t get_dr(const struct vcpu *v, unsigned dr)
 {
-    return vendor_of(v)->dr[dr];
+    return state_of(v)->dr[dr];
 }
 
 static void set_dr(struct vcpu *v, unsigned dr, uint64_t val)
 {
-    vendor_of(v)->dr[dr] = val;
+    state_of(v)->dr[dr] = val;
 }
 
 static uint64_t *field(const struct vcpu *v, uint32_t msr)
 {
-    struct vendor_vcpu *s = vendor_of(v);
+    struct vendor_vcpu *s = state_of(v);
 
     switch (msr) {
     case MSR_EFER:
@@ -96,6 +122,10 @@ static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
 
 static const struct hvm_vendor remembering = {.name = "a memory",
                                               .p2m = {.table = 0x27, .ram = 0x67, .dirty = 0x40},
+                                              .open = open_state,
+                                              .close = close_state,
+                                              .set_shadow = set_flag,
+                                              .set_nmi_blocked = set_flag,
                                               .get_segment = get_segment,
                                               .set_segment = set_segment,
                                               .get_cpl = get_cpl,

@@ -99,7 +99,7 @@ void hvm_raise_upcall(struct vcpu *v)
 
 static bool nmi_due(const struct vcpu *v)
 {
-    return unlikely(READ_ONCE(v->arch.hvm->nmi_pending)) && !v->arch.hvm->nmi_masked;
+    return unlikely(READ_ONCE(v->arch.hvm->nmi_pending)) && !hvm_vendor->nmi_blocked(v);
 }
 
 static bool interrupt_pending(const struct vcpu *v)
@@ -110,38 +110,25 @@ static bool interrupt_pending(const struct vcpu *v)
 void hvm_deliver(struct vcpu *v)
 {
     struct hvm_vcpu *h = v->arch.hvm;
-    bool waiting;
-    int vector;
+    bool upcall = upcall_pending(v);
+    int vector = vlapic_pending(v);
 
     if (unlikely(h->event.valid)) {
         hvm_vendor->inject(v, &h->event);
         h->event.valid = false;
-        hvm_vendor->want_window(v, interrupt_pending(v));
-        return;
-    }
-    waiting = interrupt_pending(v);
-    if (likely(!waiting)) {
-        hvm_vendor->want_window(v, false);
-        return;
-    }
-    if (nmi_due(v) && !hvm_vendor->in_shadow(v)) {
+    } else if (nmi_due(v) && !hvm_vendor->in_shadow(v)) {
         h->nmi_pending = false;
         hvm_vendor->inject(v, &(struct hvm_event){.vector = VEC_NMI, .type = HVM_EVENT_NMI});
-    } else if (hvm_vendor->interruptible(v)) {
-        bool upcall = upcall_pending(v);
-
-        vector = upcall ? v->domain->arch.hvm->callback_vector : vlapic_pending(v);
-        if (!upcall && vector >= 0)
-            vlapic_accept(v, vector);
-        if (vector >= 0)
-            hvm_vendor->inject(v, &(struct hvm_event){.vector = vector, .type = HVM_EVENT_INTR});
-        if (upcall) {
-            /* Its handler takes the mark away: no reason to leave the guest again. */
-            hvm_vendor->want_window(v, nmi_due(v) || vlapic_pending(v) >= 0);
-            return;
-        }
+    } else if (upcall && hvm_vendor->interruptible(v)) {
+        hvm_vendor->inject(v, &(struct hvm_event){.vector = v->domain->arch.hvm->callback_vector,
+                                                  .type = HVM_EVENT_INTR});
+        upcall = false; /* its handler takes the mark away: no reason to leave the guest again */
+    } else if (vector >= 0 && hvm_vendor->interruptible(v)) {
+        vlapic_accept(v, vector);
+        hvm_vendor->inject(v, &(struct hvm_event){.vector = vector, .type = HVM_EVENT_INTR});
+        vector = vlapic_pending(v);
     }
-    hvm_vendor->want_window(v, interrupt_pending(v));
+    hvm_vendor->want_window(v, upcall || vector >= 0, READ_ONCE(h->nmi_pending));
 }
 
 /* --- what guests do --- */
@@ -215,17 +202,17 @@ void hvm_hypercall(struct cpu_user_regs *regs, unsigned len)
     hvm_vendor->set_shadow(v, false);
     if (hvm_vendor->get_cpl(v)) {
         regs->rax = -EPERM;
-        regs->rip += len;
+        hvm_skip(v, regs, len);
         return;
     }
     if (!(hvm_vendor->get_cr(v, 0) & CR0_PE) ||
         (nr != __HYPERVISOR_multicall && !arch_hvm_may_call(nr, arg1))) {
         regs->rax = narrow ? (uint32_t)-ENOSYS : (uint64_t)-ENOSYS;
-        regs->rip += len;
+        hvm_skip(v, regs, len);
         return;
     }
     if (!hypercall_issue(regs, narrow))
-        regs->rip += len;
+        hvm_skip(v, regs, len);
 }
 
 void hvm_latch_width(struct vcpu *v)
@@ -248,10 +235,8 @@ void hvm_hypercall_page(const struct domain *d, void *page)
         *p++ = 0xb8; /* mov $nr, %eax */
         memcpy(p, &(uint32_t){nr}, 4);
         p += 4;
-        *p++ = 0x0f; /* vmmcall */
-        *p++ = 0x01;
-        *p++ = 0xd9;
-        *p++ = 0xc3; /* ret */
+        memcpy(p, hvm_vendor->hypercall, sizeof(hvm_vendor->hypercall));
+        p[sizeof(hvm_vendor->hypercall)] = 0xc3; /* ret */
     }
 }
 
@@ -320,6 +305,7 @@ static void dump(struct vcpu *v)
     struct emul_segment cs;
     uint64_t efer = 0;
 
+    hvm_open(v);
     hvm_vendor->get_segment(v, EMUL_SEG_CS, &cs);
     hvm_vendor->get_msr(v, MSR_EFER, &efer);
     printk("  cs %04x base %016lx attributes %x efer %lx\n", cs.sel, (unsigned long)cs.base,
@@ -327,6 +313,7 @@ static void dump(struct vcpu *v)
     printk("  cr0 %016lx cr2 %016lx cr3 %016lx cr4 %016lx\n",
            (unsigned long)hvm_vendor->get_cr(v, 0), (unsigned long)hvm_vendor->get_cr(v, 2),
            (unsigned long)hvm_vendor->get_cr(v, 3), (unsigned long)hvm_vendor->get_cr(v, 4));
+    hvm_close(v);
 }
 
 static const struct guest_kind hvm_kind = {.save = save,
@@ -350,17 +337,20 @@ bool arch_has_hvm(void)
 
 /* --- life --- */
 
-static void hvm_boot(void)
+static const struct hvm_vendor *const vendors[] = {&svm_vendor};
+
+static void __init hvm_boot(void)
 {
-    if (svm_probe() && !svm_cpu_prepare(0))
-        hvm_vendor = &svm_vendor;
+    for (unsigned i = 0; i < ARRAY_SIZE(vendors) && !hvm_vendor; i++)
+        if (vendors[i]->probe() && !vendors[i]->cpu_prepare(0))
+            hvm_vendor = vendors[i];
     if (hvm_vendor)
         printk(KERN_INFO "HVM: %s with nested paging\n", hvm_vendor->name);
 }
 
 static int hvm_cpu_up(unsigned cpu)
 {
-    return hvm_vendor ? svm_cpu_prepare(cpu) : 0;
+    return hvm_vendor ? hvm_vendor->cpu_prepare(cpu) : 0;
 }
 
 static int hvm_domain_create(struct domain *d, const struct xen_domctl_createdomain *cfg)
@@ -432,12 +422,11 @@ static void dump_pending(const struct vcpu *v)
     bool here = v == current;
     const struct cpu_user_regs *regs = here ? guest_regs() : &v->arch.regs;
 
-    printk("    %s at %016lx, flags %lx%s%s%s%s%s%s\n",
+    printk("    %s at %016lx, flags %lx%s%s%s%s\n",
            !READ_ONCE(v->is_running) || here ? "stands" : "runs, was loaded",
            (unsigned long)regs->rip, (unsigned long)regs->rflags,
            test_bit(VPF_blocked, &v->pause_flags) ? ", halted" : "",
-           hvm_vendor->in_shadow(v) ? ", in a shadow" : "", h->event.valid ? ", event" : "",
-           h->nmi_pending ? ", NMI" : "", h->nmi_masked ? ", NMIs masked" : "",
+           h->event.valid ? ", event" : "", h->nmi_pending ? ", NMI" : "",
            upcall_pending(v) ? ", upcall" : "");
     vlapic_dump(v);
 }

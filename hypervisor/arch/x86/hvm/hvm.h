@@ -4,8 +4,8 @@
  *
  * A vcpu's general registers are in a cpu_user_regs, as any guest's (guest_regs() while it is
  * current, arch.regs otherwise; selectors in it mean nothing).  All that the CPU itself switches is
- * the vendor's: svm/ implements struct hvm_vendor; besides it a CPU is probed and prepared.  The
- * vendor leaves the guest, sees what it was, and calls hvm_*() below for what is the same on all.
+ * the vendor's: svm/ implements struct hvm_vendor, and exports nothing else.  The vendor leaves the
+ * guest, sees why, and calls hvm_*() below for what is the same on all.
  *
  * Unless noted, functions are for current, with interrupts on.
  */
@@ -82,7 +82,7 @@ struct hvm_vcpu {
     unsigned long dr[4];
     uint64_t tsc_aux;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_var[16];
-    bool nmi_pending, nmi_masked;
+    bool nmi_pending;
     uint8_t upcall_vector; /* HVMOP_set_evtchn_upcall_vector; 0: none */
     struct vlapic lapic;
 };
@@ -103,8 +103,13 @@ struct hvm_domain {
 
 struct hvm_vendor {
     const char *name;
+    uint8_t hypercall[3]; /* the instruction */
     /* The format of page tables: see p2m.h. */
     struct p2m_format p2m;
+    /* Boot: is this the CPU's, and has it all that is needed? */
+    bool (*probe)(void);
+    /* Memory that a CPU needs, before it runs guests; -ENOMEM.  It is turned on by load(). */
+    int (*cpu_prepare)(unsigned cpu);
     int (*vcpu_create)(struct vcpu *v);
     void (*vcpu_free)(struct vcpu *v);
     /* Context switch, interrupts off. */
@@ -112,7 +117,10 @@ struct hvm_vendor {
     void (*save)(struct vcpu *v);
     void (*run)(void) __attribute__((noreturn));
 
-    /* State of v, which is current or does not run. */
+    /* The state below is that of current, or of a v that does not run, between open() and close(),
+     * which nobody else is meanwhile (hvm_open()).  NULL: there is nothing to do. */
+    void (*open)(struct vcpu *v);
+    void (*close)(struct vcpu *v);
     void (*get_segment)(const struct vcpu *v, unsigned seg, struct emul_segment *s);
     void (*set_segment)(struct vcpu *v, unsigned seg, const struct emul_segment *s);
     unsigned (*get_cpl)(const struct vcpu *v);
@@ -130,17 +138,33 @@ struct hvm_vendor {
     bool (*interruptible)(const struct vcpu *v);
     bool (*in_shadow)(const struct vcpu *v);
     void (*set_shadow)(struct vcpu *v, bool shadow);
-    /* Entry, interrupts off: delivers it; or has v leave as soon as an interrupt could be. */
+    /* ... an NMI: one that was injected has not come to its IRET. */
+    bool (*nmi_blocked)(const struct vcpu *v);
+    void (*set_nmi_blocked)(struct vcpu *v, bool blocked);
+    /* Entry, interrupts off: delivers it; or has v leave as soon as an interrupt, or an NMI, could
+     * be.  Entry also sees to it that translations by mappings older than p2m.generation, or by
+     * hvm_flush_tlb(), are used no more. */
     void (*inject)(struct vcpu *v, const struct hvm_event *e);
-    void (*want_window)(struct vcpu *v, bool want);
-    void (*dump)(const struct vcpu *v); /* debug key 'q': how often v has left its guest, and why */
+    void (*want_window)(struct vcpu *v, bool intr, bool nmi);
+    /* Debug key 'q': how often v, which may run, has left its guest, and why. */
+    void (*dump)(const struct vcpu *v);
 };
 
 extern const struct hvm_vendor *hvm_vendor; /* NULL: the host has none, or none that will do */
 extern const struct hvm_vendor svm_vendor;
-bool svm_probe(void); /* boot */
-/* Memory that a CPU needs, before it runs guests; -ENOMEM. */
-int svm_cpu_prepare(unsigned cpu);
+
+/* Before and after the state of v is read or written: v is current, or does not run until then. */
+static inline void hvm_open(struct vcpu *v)
+{
+    if (hvm_vendor->open && v != current)
+        hvm_vendor->open(v);
+}
+
+static inline void hvm_close(struct vcpu *v)
+{
+    if (hvm_vendor->close && v != current)
+        hvm_vendor->close(v);
+}
 
 /* --- hvm.c --- */
 void hvm_inject(struct vcpu *v, uint8_t vector, int error); /* exception; error < 0: has none */
@@ -151,7 +175,7 @@ void hvm_raise_upcall(struct vcpu *v);
 void hvm_triple_fault(struct vcpu *v);
 /* HLT: blocks until an interrupt. */
 void hvm_hlt(struct vcpu *v, struct cpu_user_regs *regs);
-/* VMMCALL; regs->rip is behind it if it is not to be done again.  len: of the instruction. */
+/* The hypercall instruction; regs->rip is behind it if it is not to be done again. */
 void hvm_hypercall(struct cpu_user_regs *regs, unsigned len);
 void hvm_hypercall_page(const struct domain *d, void *page);
 /* The layout of what v's domain shares with the hypervisor is from now on as v's code is wide: when
@@ -160,6 +184,26 @@ void hvm_latch_width(struct vcpu *v);
 /* On the way into the guest, interrupts off: what is pending is put where the CPU delivers it. */
 void hvm_deliver(struct vcpu *v);
 
+/* --- exit.c: what an intercepted instruction does, for the vendor --- */
+/* len: of the instruction at rip; 0: that cannot be told, and an exception is pending. */
+void hvm_skip(struct vcpu *v, struct cpu_user_regs *regs, unsigned len);
+void hvm_exit_cpuid(struct vcpu *v, struct cpu_user_regs *regs, unsigned len);
+void hvm_exit_msr(struct vcpu *v, struct cpu_user_regs *regs, unsigned len, bool write);
+void hvm_exit_tsc(struct vcpu *v, struct cpu_user_regs *regs, unsigned len, bool with_aux);
+void hvm_exit_xsetbv(struct vcpu *v, struct cpu_user_regs *regs, unsigned len);
+void hvm_exit_hlt(struct vcpu *v, struct cpu_user_regs *regs, unsigned len);
+struct hvm_port_access {
+    uint16_t port;
+    uint8_t bytes;
+    bool in, string;
+};
+void hvm_exit_io(struct vcpu *v, struct cpu_user_regs *regs, unsigned len,
+                 const struct hvm_port_access *io);
+/* One that the vendor intercepts: #DB (DR6 is the guest's), #AC, #UD for hvm_fep, #MC. */
+void hvm_exit_exception(struct vcpu *v, struct cpu_user_regs *regs, uint8_t vector);
+/* An event whose delivery the exit has cut short: it comes again, unless its instruction will. */
+void hvm_recover_event(struct vcpu *v, const struct hvm_event *e);
+
 /* --- start.c --- */
 /* Real-mode start at a page below 1 MB (start-up interrupt), or as after reset. */
 void hvm_reset_state(struct vcpu *v, uint8_t start_page);
@@ -167,7 +211,7 @@ void hvm_reset_state(struct vcpu *v, uint8_t start_page);
 bool hvm_modes_ok(const struct domain *d, uint64_t cr0, uint64_t cr4, uint64_t efer);
 
 /* --- records.c: struct guest_kind's --- */
-void hvm_get_context(const struct vcpu *v, struct vcpu_guest_context *ctx);
+void hvm_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
 int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 
 /* --- cr.c --- */

@@ -354,11 +354,11 @@ static void unmap_new(struct p2m *p, uint64_t gfn, uint64_t n, unsigned order)
         WRITE_ONCE(*entry_for(p, gfn + (i << order), order / 9 + 1), 0);
 }
 
-/* No CPU goes on using what has been unmapped. */
+/* A CPU that is in the domain's guest leaves it, and at entry finds its translations outdated. */
 void p2m_flush(struct domain *d)
 {
     __atomic_add_fetch(&p2m_of(d)->generation, 1, __ATOMIC_SEQ_CST);
-    flush_tlb_mask(&d->dirty_cpus);
+    leave_guests_mask(&d->dirty_cpus);
 }
 
 /* The largest leaf that fits. */

@@ -250,12 +250,13 @@ static int load_cpu(struct vcpu *v, const void *record, uint32_t length)
 
 /* --- struct vcpu_guest_context --- */
 
-void hvm_get_context(const struct vcpu *v, struct vcpu_guest_context *ctx)
+void hvm_get_context(struct vcpu *v, struct vcpu_guest_context *ctx)
 {
     const struct hvm_vcpu *h = v->arch.hvm;
     struct cpu_user_regs *regs = &ctx->user_regs;
     struct emul_segment s[EMUL_SEG_GS + 1];
 
+    hvm_open(v);
     for (unsigned seg = 0; seg < ARRAY_SIZE(s); seg++)
         hvm_vendor->get_segment(v, seg, &s[seg]);
     ctx->flags = VGCF_i387_valid | (hvm_vendor->get_cpl(v) == 3 ? 0 : VGCF_in_kernel) |
@@ -284,6 +285,7 @@ void hvm_get_context(const struct vcpu *v, struct vcpu_guest_context *ctx)
         ctx->debugreg[i] = h->dr[i];
     ctx->debugreg[6] = hvm_vendor->get_dr(v, 6);
     ctx->debugreg[7] = hvm_vendor->get_dr(v, 7);
+    hvm_close(v);
 }
 
 int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)

@@ -43,6 +43,14 @@ static int put_record(struct out *o, uint16_t code, uint16_t instance, const voi
     return 0;
 }
 
+static void save_record(struct vcpu *v, const struct hvm_record *r, void *buf)
+{
+    memset(buf, 0, HVM_MAX_RECORD);
+    hvm_open(v);
+    r->save(v, buf);
+    hvm_close(v);
+}
+
 static int put_all(struct domain *d, struct out *o, void *buf)
 {
     struct hvm_save_header header = {.magic = HVM_FILE_MAGIC,
@@ -63,8 +71,7 @@ static int put_all(struct domain *d, struct out *o, void *buf)
             /* A vcpu that is not up has no CPU state, and is not brought up by its record. */
             if (!length || (r->code == HVM_SAVE_CODE(CPU) && test_bit(VPF_down, &v->pause_flags)))
                 continue;
-            memset(buf, 0, HVM_MAX_RECORD);
-            r->save(v, buf);
+            save_record(v, r, buf);
             rc = put_record(o, r->code, v->vcpu_id, buf, length);
         }
     }
@@ -124,7 +131,7 @@ long domctl_gethvmcontext_partial(struct call *c, struct xen_domctl *op)
         else if (p->bufsz < length)
             rc = -ENOSPC;
         else {
-            r->save(v, buf);
+            save_record(v, r, buf);
             rc = copy_to_guest(handle_addr(p->buffer), buf, length);
         }
     }
@@ -141,6 +148,7 @@ static int take_record(struct domain *d, const struct hvm_save_descriptor *desc,
                        void *buf)
 {
     struct vcpu *v = domain_vcpu(d, desc->instance);
+    int rc;
 
     for (unsigned i = 0; i < NR_HVM_RECORDS; i++) {
         const struct hvm_record *r = &hvm_records[i];
@@ -152,7 +160,10 @@ static int take_record(struct domain *d, const struct hvm_save_descriptor *desc,
         memset(buf, 0, HVM_MAX_RECORD);
         if (copy_from_guest(buf, addr, desc->length))
             return -EFAULT;
-        return r->load(v, buf, desc->length);
+        hvm_open(v);
+        rc = r->load(v, buf, desc->length);
+        hvm_close(v);
+        return rc;
     }
     return desc->typecode <= HVM_SAVE_CODE_MAX ? 0 : -EINVAL; /* devices that are not there */
 }

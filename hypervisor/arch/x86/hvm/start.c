@@ -34,6 +34,7 @@ void hvm_reset_state(struct vcpu *v, uint8_t start_page)
     code.base = (uint64_t)start_page << 12;
     memset(&v->arch.regs, 0, sizeof(v->arch.regs));
     v->arch.regs.rflags = EFLAGS_MBS;
+    hvm_open(v);
     for (unsigned s = EMUL_SEG_ES; s <= EMUL_SEG_GS; s++)
         hvm_vendor->set_segment(v, s, s == EMUL_SEG_CS ? &code : &data);
     hvm_vendor->set_segment(v, HVM_SEG_TR, &tr);
@@ -47,9 +48,12 @@ void hvm_reset_state(struct vcpu *v, uint8_t start_page)
     hvm_vendor->set_cr(v, 4, 0);
     hvm_vendor->set_dr(v, 6, 0xffff0ff0);
     hvm_vendor->set_dr(v, 7, 0x400);
+    hvm_vendor->set_shadow(v, false);
+    hvm_vendor->set_nmi_blocked(v, false);
+    hvm_close(v);
     memset(v->arch.hvm->dr, 0, sizeof(v->arch.hvm->dr));
     v->arch.hvm->event.valid = false;
-    v->arch.hvm->nmi_pending = v->arch.hvm->nmi_masked = false;
+    v->arch.hvm->nmi_pending = false;
     v->arch.cpuid_faults = false;
     hvm_flush_tlb(v);
 }
@@ -201,8 +205,10 @@ int arch_hvm_initialise(struct vcpu *v, uint64_t addr)
     else {
         hvm_reset_state(v, 0);
         fpu_reset(v);
+        hvm_open(v);
         rc = ctx.mode == VCPU_HVM_MODE_64B ? begin64(v, &ctx.cpu_regs.x86_64)
                                            : begin32(v, &ctx.cpu_regs.x86_32);
+        hvm_close(v);
         if (!rc) {
             set_bit(VPF_down, &v->pause_flags);
             vcpu_unblock(v); /* INIT may have come to it in HLT */

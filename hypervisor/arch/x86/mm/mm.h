@@ -75,6 +75,8 @@ void load_guest_root(unsigned long cr3);
 void flush_tlb_one_local(unsigned long va);
 /* As flush_tlb_mask() of arch/api/arch_mm.h, for one address. */
 void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va);
+/* In the same way has every CPU of mask leave its guest, if it is in one; and flushes nothing. */
+void leave_guests_mask(const cpumask_t *mask);
 /* On the inter-processor interrupt for flushes. */
 void flush_tlb_interrupt(void);
 

@@ -115,14 +115,14 @@ void flush_tlb_interrupt(void)
     }
 }
 
-/* Merges a wish into cpu's word. */
+/* Merges a wish into cpu's word.  One for nothing waits for the interrupt alone. */
 static void ask(unsigned cpu, unsigned long wish)
 {
     struct flush_state *s = &per_cpu(flush_state, cpu);
     unsigned long old = READ_ONCE(s->word), word;
 
     do {
-        word = (old == WORD_NOTHING || old == wish) ? wish : WORD_ALL;
+        word = old == WORD_NOTHING || old == wish ? wish : wish == WORD_NOTHING ? old : WORD_ALL;
     } while (!__atomic_compare_exchange_n(&s->word, &old, word, false, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
     __atomic_add_fetch(&s->asked, 1, __ATOMIC_SEQ_CST);
@@ -139,7 +139,7 @@ static void flush_mask(const cpumask_t *mask, unsigned long wish)
     if (cpumask_test_cpu(me, mask)) {
         if (wish == WORD_ALL)
             flush_tlb_local();
-        else
+        else if (wish != WORD_NOTHING)
             flush_tlb_one_local(wish & PAGE_MASK);
     }
     __clear_bit(me, others.bits);
@@ -166,6 +166,11 @@ static void flush_mask(const cpumask_t *mask, unsigned long wish)
 void flush_tlb_mask(const cpumask_t *mask)
 {
     flush_mask(mask, WORD_ALL);
+}
+
+void leave_guests_mask(const cpumask_t *mask)
+{
+    flush_mask(mask, WORD_NOTHING);
 }
 
 void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va)

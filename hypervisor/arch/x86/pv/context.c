@@ -133,7 +133,7 @@ int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *c)
     return 0;
 }
 
-void pv_get_context(const struct vcpu *v, struct vcpu_guest_context *c)
+void pv_get_context(struct vcpu *v, struct vcpu_guest_context *c)
 {
     const struct pv_vcpu *pv = &v->arch.pv;
 

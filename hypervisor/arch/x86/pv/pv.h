@@ -79,7 +79,7 @@ bool pv_check_port_breakpoints(struct vcpu *v, unsigned port, unsigned bytes);
 /* The table that CR3 names, and the other way round: each width has a format of its own. */
 mfn_t pv_cr3_to_mfn(const struct domain *d, unsigned long cr3);
 unsigned long pv_root_to_cr3(const struct vcpu *v); /* of v's kernel; 0: it has none */
-void pv_get_context(const struct vcpu *v, struct vcpu_guest_context *c);
+void pv_get_context(struct vcpu *v, struct vcpu_guest_context *c);
 int pv_set_context(struct vcpu *v, const struct vcpu_guest_context *c);
 
 /* --- switch.c: struct guest_kind's; and CR4 --- */

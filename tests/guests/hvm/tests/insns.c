@@ -175,3 +175,44 @@ TEST(attack_nested_task_flag)
     TRAPS(VEC_GP, "pushfq\n orl $0x4000, (%%rsp)\n popfq\n iretq");
     __asm__ volatile("pushfq\n andl $~0x4000, (%%rsp)\n popfq" ::: "memory", "cc");
 }
+
+static u64 stepped[16];
+static unsigned steps;
+
+static bool note_step(struct frame *f)
+{
+    if (steps < ARRAY_SIZE(stepped))
+        stepped[steps++] = f->rip;
+    return true;
+}
+
+/* Behind each instruction comes its #DB, whether or not the guest was left for it. */
+TEST(insns_one_by_one)
+{
+    u64 at[6], a, b = 0, c, d;
+
+    steps = 0;
+    hooks[VEC_DB] = note_step;
+    __asm__ volatile("lea 1f(%%rip), %%rax\n mov %%rax, 0(%[at])\n"
+                     "lea 2f(%%rip), %%rax\n mov %%rax, 8(%[at])\n"
+                     "lea 3f(%%rip), %%rax\n mov %%rax, 16(%[at])\n"
+                     "lea 4f(%%rip), %%rax\n mov %%rax, 24(%[at])\n"
+                     "lea 5f(%%rip), %%rax\n mov %%rax, 32(%[at])\n"
+                     "lea 6f(%%rip), %%rax\n mov %%rax, 40(%[at])\n"
+                     "xor %%edi, %%edi\n"
+                     "pushfq\n orl $0x100, (%%rsp)\n popfq\n"
+                     "xor %%eax, %%eax\n"
+                     "1: cpuid\n"
+                     "2: mov %[call], %%eax\n"
+                     "3: vmmcall\n"
+                     "4: in $0x80, %%al\n"
+                     "5: mov $0x10, %%ecx\n"
+                     "6: pushfq\n andl $~0x100, (%%rsp)\n popfq"
+                     : "=a"(a), "+b"(b), "=c"(c), "=d"(d)
+                     : [at] "r"(at), [call] "i"(__HYPERVISOR_xen_version)
+                     : "rdi", "rsi", "r10", "r8", "r9", "r11", "memory", "cc");
+    hooks[VEC_DB] = NULL;
+    REQUIRE(steps >= ARRAY_SIZE(at));
+    for (unsigned i = 0; i < ARRAY_SIZE(at); i++)
+        CHECK_EQ(stepped[i], at[i]);
+}

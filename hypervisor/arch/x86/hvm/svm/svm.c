@@ -122,7 +122,7 @@ static bool __init is_tcg(void)
     return l.b == 0x54474354 && l.c == 0x43544743 && l.d == 0x47435447; /* "TCGTCGTCGTCG" */
 }
 
-bool __init svm_probe(void)
+static bool __init probe(void)
 {
     struct page_info *io, *msr;
 
@@ -150,7 +150,7 @@ bool __init svm_probe(void)
     return true;
 }
 
-int svm_cpu_prepare(unsigned cpu)
+static int cpu_prepare(unsigned cpu)
 {
     struct svm_cpu *c = &per_cpu(svm_cpu, cpu);
 
@@ -254,18 +254,6 @@ static void vcpu_free_(struct vcpu *v)
     if (s && s->noted)
         free_page_virt(s->noted);
     xfree(s);
-}
-
-static void dump(const struct vcpu *v)
-{
-    const struct svm_vcpu *s = svm_of(v);
-
-    printk("  vcpu %u, exits by code:", v->vcpu_id);
-    for (unsigned code = 0; code < NR_LOW_EXITS; code++)
-        if (s->exits[code])
-            printk(" %#x: %lu", code, (unsigned long)s->exits[code]);
-    printk(" %#x: %lu, others: %lu\n", EXIT_NPF, (unsigned long)s->exits_npf,
-           (unsigned long)s->exits_other);
 }
 
 static void load(struct vcpu *v)
@@ -570,6 +558,20 @@ static bool interruptible(const struct vcpu *v)
     return (rflags_of(v) & EFLAGS_IF) && !in_shadow(v);
 }
 
+static bool nmi_blocked(const struct vcpu *v)
+{
+    return vmcb_of(v)->intercepts[0] & ICPT_IRET;
+}
+
+/* The IRET of its handler ends it. */
+static void set_nmi_blocked(struct vcpu *v, bool blocked)
+{
+    struct vmcb *vmcb = vmcb_of(v);
+
+    vmcb->intercepts[0] = (vmcb->intercepts[0] & ~ICPT_IRET) | (blocked ? ICPT_IRET : 0);
+    vmcb_changed(vmcb, VMCB_INTERCEPTS);
+}
+
 /*
  * After VMRUN has injected an interrupt QEMU delivers it again, whatever the guest's flags are by
  * then, when something calls its CPU before the guest is left.  As a software interrupt it comes
@@ -591,19 +593,20 @@ static void inject(struct vcpu *v, const struct hvm_event *e)
 
     if (unlikely(on_tcg) && type == HVM_EVENT_INTR)
         type = once_on_tcg(v);
-    if (unlikely(type == HVM_EVENT_NMI)) {
-        v->arch.hvm->nmi_masked = true;
-        vmcb_of(v)->intercepts[0] |= ICPT_IRET;
-        vmcb_changed(vmcb_of(v), VMCB_INTERCEPTS);
-    }
+    if (unlikely(type == HVM_EVENT_NMI))
+        set_nmi_blocked(v, true);
     vmcb_of(v)->inject = e->vector | type << 8 | EVENT_VALID |
                          (e->has_error ? EVENT_HAS_ERROR : 0) |
                          (uint64_t)e->error << EVENT_ERROR_SHIFT;
 }
 
-/* A virtual interrupt that is never taken, for its being possible makes the guest exit. */
-static void want_window(struct vcpu *v, bool want)
+/*
+ * A virtual interrupt that is never taken, for its being possible makes the guest exit.  Also for
+ * an NMI that a shadow holds back; what blocks NMIs ends by an exit of its own.
+ */
+static void want_window(struct vcpu *v, bool intr, bool nmi)
 {
+    bool want = intr || (nmi && !nmi_blocked(v));
     struct vmcb *vmcb = vmcb_of(v);
 
     if (likely(want == !!(vmcb->intercepts[0] & ICPT_VINTR)))
@@ -618,6 +621,18 @@ static void want_window(struct vcpu *v, bool want)
     vmcb_changed(vmcb, VMCB_INTERCEPTS | VMCB_INTERRUPT);
 }
 
+static void dump(const struct vcpu *v)
+{
+    const struct svm_vcpu *s = svm_of(v);
+
+    printk("  vcpu %u%s, exits by code:", v->vcpu_id, in_shadow(v) ? " in a shadow" : "");
+    for (unsigned code = 0; code < NR_LOW_EXITS; code++)
+        if (s->exits[code])
+            printk(" %#x: %lu", code, (unsigned long)s->exits[code]);
+    printk(" %#x: %lu, others: %lu\n", EXIT_NPF, (unsigned long)s->exits_npf,
+           (unsigned long)s->exits_other);
+}
+
 #define NPT_TABLE (PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED)
 #define NPT_FORMAT                                                                                 \
     {                                                                                              \
@@ -625,7 +640,10 @@ static void want_window(struct vcpu *v, bool want)
     }
 
 const struct hvm_vendor svm_vendor = {.name = "AMD-V",
+                                      .hypercall = {0x0f, 0x01, 0xd9}, /* VMMCALL */
                                       .p2m = NPT_FORMAT,
+                                      .probe = probe,
+                                      .cpu_prepare = cpu_prepare,
                                       .vcpu_create = vcpu_create_,
                                       .vcpu_free = vcpu_free_,
                                       .load = load,
@@ -644,6 +662,8 @@ const struct hvm_vendor svm_vendor = {.name = "AMD-V",
                                       .interruptible = interruptible,
                                       .in_shadow = in_shadow,
                                       .set_shadow = set_shadow,
+                                      .nmi_blocked = nmi_blocked,
+                                      .set_nmi_blocked = set_nmi_blocked,
                                       .inject = inject,
                                       .want_window = want_window,
                                       .dump = dump};

@@ -16,6 +16,7 @@ struct svm_vcpu {
     uint64_t exits[NR_LOW_EXITS], exits_npf, exits_other;
 };
 
+#define VMMCALL_LENGTH 3
 /* In cr_reads, and in cr_writes: CR0, of a guest that has its NE clear (svm.c). */
 #define CR0_NO_NE 1
 
