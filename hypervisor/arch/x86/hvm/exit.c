@@ -20,8 +20,8 @@ void hvm_skip(struct vcpu *v, struct cpu_user_regs *regs, unsigned len)
     if (!len)
         return;
     regs->rip += len;
-    if (unlikely(!hvm_long_mode(v)))
-        regs->rip = (uint32_t)regs->rip;
+    if (unlikely(regs->rip >> 32 == 1) && !hvm_long_mode(v))
+        regs->rip = (uint32_t)regs->rip; /* over the end of 4 GB */
     hvm_vendor->set_shadow(v, false);
     if (unlikely(regs->rflags & EFLAGS_TF)) {
         hvm_vendor->set_dr(v, 6, hvm_vendor->get_dr(v, 6) | DR6_SINGLE_STEP);
