@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* domctl: what only x86 knows. */
 #include "arch/api/arch_domain.h"
-#include "arch/x86/guest.h"
 #include "arch/x86/mm/mm.h"
-#include "arch/x86/pv/pv.h"
+#include "arch/x86/guest.h"
 #include "arch/x86/time/time.h"
 #include "asm/cpufeature.h"
 #include "asm/fpu.h"
@@ -135,42 +134,6 @@ long domctl_sendtrigger(struct call *c, struct xen_domctl *op)
 
 /* --- the parts of a vcpu that vcpu_guest_context does not hold --- */
 
-long domctl_get_ext_vcpucontext(struct call *c, struct xen_domctl *op)
-{
-    struct xen_domctl_ext_vcpucontext *e = &op->u.ext_vcpucontext;
-    struct vcpu *v = domain_vcpu(c->d, e->vcpu);
-    uint32_t id = e->vcpu;
-
-    if (!v)
-        return -ESRCH;
-    memset(e, 0, sizeof(*e));
-    e->vcpu = id;
-    e->size = sizeof(*e);
-    e->syscall32_callback_eip = v->arch.pv.syscall32_callback;
-    e->syscall32_callback_cs = FLAT_KERNEL_CS64;
-    e->syscall32_disables_events = !!(v->arch.pv.flags & PVF_SYSCALL32_MASKS_EVENTS);
-    return 0;
-}
-
-long domctl_set_ext_vcpucontext(struct call *c, struct xen_domctl *op)
-{
-    const struct xen_domctl_ext_vcpucontext *e = &op->u.ext_vcpucontext;
-    struct vcpu *v = domain_vcpu(c->d, e->vcpu);
-
-    if (!v)
-        return -ESRCH;
-    if (e->size < offsetof(struct xen_domctl_ext_vcpucontext, mcg_cap) ||
-        !pv_callback_ok(e->syscall32_callback_eip))
-        return -EINVAL;
-    domain_pause(c->d);
-    v->arch.pv.syscall32_callback = e->syscall32_callback_eip;
-    v->arch.pv.flags &= ~(unsigned long)PVF_SYSCALL32_MASKS_EVENTS;
-    if (e->syscall32_disables_events)
-        v->arch.pv.flags |= PVF_SYSCALL32_MASKS_EVENTS;
-    domain_unpause(c->d);
-    return 0;
-}
-
 /* In front of the XSAVE area: XCR0, and which components were ever in it. */
 #define EXT_HEAD     16
 #define EXT_AREA_MAX 16384 /* any CPU's */
@@ -230,7 +193,7 @@ long domctl_setvcpuextstate(struct call *c, struct xen_domctl *op)
     return rc;
 }
 
-/* Of MSRs a PV guest can change one for good: whether CPUID of its users faults. */
+/* Of MSRs a guest can change one for good that is in no record of its own: whether CPUID of its users faults. */
 long domctl_get_vcpu_msrs(struct call *c, struct xen_domctl *op)
 {
     struct xen_domctl_vcpu_msrs *msrs = &op->u.vcpu_msrs;

@@ -4,6 +4,7 @@
 #include "asm/cpufeature.h"
 #include "asm/fpu.h"
 #include "asm/regs.h"
+#include "hypercall/handlers.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "pv.h"
@@ -169,4 +170,46 @@ void pv_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     c->fs_base = pv->fs_base;
     c->gs_base_kernel = pv->gs_base_kernel;
     c->gs_base_user = pv->gs_base_user;
+}
+
+/* What vcpu_guest_context does not hold: SYSCALL of 32-bit code. */
+
+long domctl_get_ext_vcpucontext(struct call *c, struct xen_domctl *op)
+{
+    struct xen_domctl_ext_vcpucontext *e = &op->u.ext_vcpucontext;
+    struct vcpu *v = domain_vcpu(c->d, e->vcpu);
+    uint32_t id = e->vcpu;
+
+    if (!v)
+        return -ESRCH;
+    memset(e, 0, sizeof(*e));
+    e->vcpu = id;
+    e->size = sizeof(*e);
+    if (c->d->is_hvm)
+        return 0;
+    e->syscall32_callback_eip = v->arch.pv.syscall32_callback;
+    e->syscall32_callback_cs = FLAT_KERNEL_CS64;
+    e->syscall32_disables_events = !!(v->arch.pv.flags & PVF_SYSCALL32_MASKS_EVENTS);
+    return 0;
+}
+
+long domctl_set_ext_vcpucontext(struct call *c, struct xen_domctl *op)
+{
+    const struct xen_domctl_ext_vcpucontext *e = &op->u.ext_vcpucontext;
+    struct vcpu *v = domain_vcpu(c->d, e->vcpu);
+
+    if (!v)
+        return -ESRCH;
+    if (e->size < offsetof(struct xen_domctl_ext_vcpucontext, mcg_cap) ||
+        !pv_callback_ok(e->syscall32_callback_eip))
+        return -EINVAL;
+    if (c->d->is_hvm) /* it has none */
+        return e->syscall32_callback_eip || e->syscall32_disables_events ? -EINVAL : 0;
+    domain_pause(c->d);
+    v->arch.pv.syscall32_callback = e->syscall32_callback_eip;
+    v->arch.pv.flags &= ~(unsigned long)PVF_SYSCALL32_MASKS_EVENTS;
+    if (e->syscall32_disables_events)
+        v->arch.pv.flags |= PVF_SYSCALL32_MASKS_EVENTS;
+    domain_unpause(c->d);
+    return 0;
 }
