@@ -193,7 +193,8 @@ long domctl_setvcpuextstate(struct call *c, struct xen_domctl *op)
     return rc;
 }
 
-/* Of MSRs a guest can change one for good that is in no record of its own: whether CPUID of its users faults. */
+/* Of MSRs a guest can change one for good that is in no record of its own: whether CPUID of its
+ * users faults. */
 long domctl_get_vcpu_msrs(struct call *c, struct xen_domctl *op)
 {
     struct xen_domctl_vcpu_msrs *msrs = &op->u.vcpu_msrs;
