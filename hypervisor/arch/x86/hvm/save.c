@@ -43,9 +43,9 @@ static int put_record(struct out *o, uint16_t code, uint16_t instance, const voi
     return 0;
 }
 
-static void save_record(struct vcpu *v, const struct hvm_record *r, void *buf)
+static void save_record(struct vcpu *v, const struct hvm_record *r, void *buf, uint32_t length)
 {
-    memset(buf, 0, HVM_MAX_RECORD);
+    memset(buf, 0, length);
     hvm_open(v);
     r->save(v, buf);
     hvm_close(v);
@@ -71,7 +71,7 @@ static int put_all(struct domain *d, struct out *o, void *buf)
             /* A vcpu that is not up has no CPU state, and is not brought up by its record. */
             if (!length || (r->code == HVM_SAVE_CODE(CPU) && test_bit(VPF_down, &v->pause_flags)))
                 continue;
-            save_record(v, r, buf);
+            save_record(v, r, buf, length);
             rc = put_record(o, r->code, v->vcpu_id, buf, length);
         }
     }
@@ -131,7 +131,7 @@ long domctl_gethvmcontext_partial(struct call *c, struct xen_domctl *op)
         else if (p->bufsz < length)
             rc = -ENOSPC;
         else {
-            save_record(v, r, buf);
+            save_record(v, r, buf, length);
             rc = copy_to_guest(handle_addr(p->buffer), buf, length);
         }
     }
