@@ -56,7 +56,8 @@ WHO = {"ANY": "any guest", "TARGET": "the target itself, or who is privileged ov
 DIRECTION = {"NONE": "", "IN": "in", "OUT": "out", "INOUT": "in, out"}
 FLAGS = {"LOCK_DOMCTL_": "one at a time in the host", "OUT_ALWAYS": "copied out on errors, too",
          "NO_SELF": "not the caller itself", "SPECIAL_DOM": "DOMID_IO and DOMID_XEN, too",
-         "TARGET_OPTIONAL": "the target may be missing", "0": ""}
+         "TARGET_OPTIONAL": "the target may be missing", "PV_ONLY": "not for who has a physical address space of his own",
+         "0": ""}
 WHERE = {"CMD_ARG": "the command is the first argument, a pointer to the rest the second",
          "CMD_VCPU_ARG": "command, number of a vcpu, pointer to the rest",
          "CMD_ARG_COUNT": "command, pointer to an array, number of elements",

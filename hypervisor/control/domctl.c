@@ -103,7 +103,7 @@ long domctl_unpausedomain(struct call *c, struct xen_domctl *op)
     if (!c->d->creation_finished) {
         arch_update_wallclock(c->d); /* the tools have cleared the shared info meanwhile */
         WRITE_ONCE(c->d->creation_finished, true);
-        if (c->d->is_hvm)
+        if (is_translated(c->d))
             p2m_creation_ends(c->d);
     }
     return domain_unpause_by_tools(c->d);

@@ -30,8 +30,8 @@ enum domain_dying { DOMDYING_alive, DOMDYING_dying, DOMDYING_dead };
 
 struct domain {
     domid_t id;
-    uint8_t dying; /* enum domain_dying */
-    bool is_hvm;
+    uint8_t dying;      /* enum domain_dying */
+    bool is_hvm;        /* as the tools asked for (XEN_DOMCTL_CDF_hvm) */
     bool is_privileged; /* dom0: control and hardware domain */
     bool is_idle;
     bool creation_finished; /* unpaused by the tools at least once */
@@ -72,6 +72,13 @@ enum vcpu_pause_bit {
     VPF_suspended,    /* domain shut down */
     VPF_migrating
 };
+
+/* The frames that d names are of a physical address space of its own (arch_p2m.h); else they are
+ * the host's.  On x86 that is so of the hardware-virtualised. */
+static inline bool is_translated(const struct domain *d)
+{
+    return d->is_hvm;
+}
 
 struct vcpu {
     unsigned vcpu_id;

@@ -117,7 +117,7 @@ static int copy_grant(struct vcpu *v, const struct gnttab_copy *arg)
     put_end(&dst);
     put_end(&src);
     /* Of a grant's page its entry tells. */
-    if (unlikely(v->domain->is_hvm) && rc == GNTST_okay && !(arg->flags & GNTCOPY_dest_gref))
+    if (unlikely(is_translated(v->domain)) && rc == GNTST_okay && !(arg->flags & GNTCOPY_dest_gref))
         p2m_mark_dirty(v->domain, _gfn(arg->dest.u.gmfn));
     return rc;
 }

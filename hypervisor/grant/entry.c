@@ -161,7 +161,7 @@ void grant_unpin(struct domain *rd, uint32_t ref, bool readonly)
     if (unlikely(reserved))
         spin_lock(&t->lock);
     act = grant_lock_entry(t, ref);
-    if (unlikely(rd->is_hvm) && !readonly && act->view.kind != KIND_transitive)
+    if (unlikely(is_translated(rd)) && !readonly && act->view.kind != KIND_transitive)
         p2m_mark_dirty(rd, _gfn(act->view.frame));
     if (readonly)
         act->readers--;

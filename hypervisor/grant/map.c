@@ -184,7 +184,7 @@ static int map_page(struct domain *d, uint64_t host_addr, struct page_info *pg, 
 {
     bool readonly = flags & GNTMAP_readonly;
 
-    if (!d->is_hvm)
+    if (!is_translated(d))
         return mm_grant_map(host_addr, page_to_mfn(pg), flags);
     if ((flags & (GNTMAP_contains_pte | GNTMAP_application_map)) ||
         p2m_place(d, _gfn(host_addr >> PAGE_SHIFT), pg, readonly ? P2M_GRANT_RO : P2M_GRANT_RW))
@@ -196,7 +196,7 @@ static int map_page(struct domain *d, uint64_t host_addr, struct page_info *pg, 
 static int unmap_page(struct domain *d, uint64_t host_addr, mfn_t mfn, uint64_t new_addr,
                       uint32_t flags)
 {
-    if (!d->is_hvm)
+    if (!is_translated(d))
         return mm_grant_unmap(host_addr, mfn, new_addr, flags);
     return new_addr || p2m_unmap_grant(d, _gfn(host_addr >> PAGE_SHIFT), mfn_to_page(mfn))
                ? GNTST_general_error
@@ -242,7 +242,7 @@ static int map_grant(struct vcpu *v, struct domain *rd, struct gnttab_map_grant_
                      __ATOMIC_RELEASE);
     arg->handle = handle;
     /* Who has a physical address space of his own learns nothing of the host's. */
-    arg->dev_bus_addr = v->domain->is_hvm ? arg->host_addr : mfn_to_maddr(mfn);
+    arg->dev_bus_addr = is_translated(v->domain) ? arg->host_addr : mfn_to_maddr(mfn);
     return GNTST_okay;
 
 put_granter:
@@ -319,7 +319,7 @@ static int unmap_grant(struct vcpu *v, uint32_t handle, uint64_t host_addr, uint
         return GNTST_bad_handle;
     left = flags;
     if (dev_bus_addr && (flags & GNTMAP_device_map)) {
-        if (v->domain->is_hvm || dev_bus_addr >> PAGE_SHIFT == map->mfn)
+        if (is_translated(v->domain) || dev_bus_addr >> PAGE_SHIFT == map->mfn)
             left &= ~(uint32_t)GNTMAP_device_map;
         else
             rc = GNTST_bad_dev_addr;

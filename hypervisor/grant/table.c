@@ -193,7 +193,7 @@ static int16_t may_ask(const struct call *c)
 /* What the caller is told of where a page is: nothing, if the host's frames mean nothing to it. */
 static uint64_t told_frame(const struct call *c, const void *page)
 {
-    return c->v->domain->is_hvm ? M2P_INVALID : mfn_x(virt_to_mfn(page));
+    return is_translated(c->v->domain) ? M2P_INVALID : mfn_x(virt_to_mfn(page));
 }
 
 long gnttabop_setup_table(struct call *c, struct gnttab_setup_table *arg)

@@ -75,14 +75,14 @@ static int transfer(struct domain *d, struct domain *rd, const struct gnttab_tra
     struct page_info *pg = guest_frame(arg->mfn);
     int rc;
 
-    if (d->is_hvm || !pg)
+    if (is_translated(d) || !pg)
         return GNTST_bad_page;
     if (steal_page(d, pg, 0))
         return GNTST_bad_page;
     flush_stolen(pg); /* the giver may still have it cached as its own */
 
     rc = GNTST_bad_domain;
-    if (rd && rd->grant && !rd->is_hvm && READ_ONCE(rd->dying) == DOMDYING_alive)
+    if (rd && rd->grant && !is_translated(rd) && READ_ONCE(rd->dying) == DOMDYING_alive)
         rc = commit(rd, arg->ref, d->id);
     if (rc != GNTST_okay) {
         heap_free(pg, 0);

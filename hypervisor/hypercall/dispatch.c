@@ -118,6 +118,8 @@ static noinline long run_checked(const struct op *op, struct call *c, void *arg)
 
     if (!ret)
         ret = check_who(op, c->v->domain, c->d);
+    if (!ret && (op->flags & PV_ONLY) && is_translated(c->v->domain))
+        ret = -ENOSYS;
     if (!ret && (op->flags & LOCK_DOMCTL_)) {
         /* Another CPU's operation may take long: let the guest try again instead of spinning. */
         locked = spin_trylock(&domctl_lock);
@@ -138,7 +140,8 @@ static noinline long run_checked(const struct op *op, struct call *c, void *arg)
 static inline long run_op(const struct op *op, struct call *c, void *arg)
 {
     /* Most are the caller's own business. */
-    if (likely(op->who == WHO_ANY && op->target != TGT_FIELD && !(op->flags & LOCK_DOMCTL_))) {
+    if (likely(op->who == WHO_ANY && op->target != TGT_FIELD &&
+               !(op->flags & (LOCK_DOMCTL_ | PV_ONLY)))) {
         c->d = op->target == TGT_SELF ? c->v->domain : NULL;
         return op->handler(c, arg);
     }

@@ -13,6 +13,7 @@ enum op_dir { DIR_NONE = 0, DIR_IN = 1, DIR_OUT = 2, DIR_INOUT = 3 };
 #define NO_SELF         0x04
 #define SPECIAL_DOM     0x08
 #define TARGET_OPTIONAL 0x10
+#define PV_ONLY         0x20
 #define OP_BATCH        0x80
 
 struct noarg {

@@ -128,7 +128,7 @@ static int check_exchange(const struct domain *d, const struct xen_memory_exchan
 {
     const struct xen_memory_reservation *in = &x->in, *out = &x->out;
 
-    if (d->is_hvm)
+    if (is_translated(d))
         return -EOPNOTSUPP;
     if (in->extent_order > MAX_EXTENT_ORDER || out->extent_order > MAX_EXTENT_ORDER)
         return -EPERM;

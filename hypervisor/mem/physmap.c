@@ -7,7 +7,7 @@ struct page_info *get_page_gfn(struct domain *d, gfn_t gfn)
 {
     struct page_info *pg;
 
-    if (d->is_hvm)
+    if (is_translated(d))
         return p2m_get_page(d, gfn);
     /* A PV guest uses machine frames. */
     pg = guest_frame(gfn_x(gfn));

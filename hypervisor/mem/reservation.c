@@ -254,20 +254,20 @@ static unsigned decrease_extent(struct domain *d, const struct xen_memory_reserv
 
 long memory_increase_reservation(struct call *c, struct xen_memory_reservation *r)
 {
-    return c->d->is_hvm ? (long)c->start : for_each_extent(c, r, increase_extent, 0);
+    return is_translated(c->d) ? (long)c->start : for_each_extent(c, r, increase_extent, 0);
 }
 
 long memory_decrease_reservation(struct call *c, struct xen_memory_reservation *r)
 {
     unsigned order = min(r->extent_order, (unsigned)MAX_LARGE_ORDER);
 
-    return c->d->is_hvm ? for_each_extent(c, r, decrease_gfns, order)
-                        : for_each_extent(c, r, decrease_extent, pieces(r));
+    return is_translated(c->d) ? for_each_extent(c, r, decrease_gfns, order)
+                               : for_each_extent(c, r, decrease_extent, pieces(r));
 }
 
 long memory_populate_physmap(struct call *c, struct xen_memory_reservation *r)
 {
-    return for_each_extent(c, r, c->d->is_hvm ? populate_gfns : populate_extent, 0);
+    return for_each_extent(c, r, is_translated(c->d) ? populate_gfns : populate_extent, 0);
 }
 
 long memory_current_reservation(struct call *c, struct xen_memory_domain *arg)
@@ -297,7 +297,7 @@ long memory_claim_pages(struct call *c, struct xen_memory_reservation *r)
     if (handle_addr(r->extent_start) || r->extent_order || r->mem_flags)
         return -EINVAL;
     ret = domain_set_claim(c->d, r->nr_extents);
-    if (!ret && c->d->is_hvm)
+    if (!ret && is_translated(c->d))
         p2m_renew_claim(c->d);
     return ret;
 }
@@ -305,7 +305,7 @@ long memory_claim_pages(struct call *c, struct xen_memory_reservation *r)
 /* What waits for pages that are set aside counts as if it had them. */
 static long pod_figures(struct domain *d, struct xen_pod_target *t)
 {
-    t->pod_entries = d->is_hvm ? p2m_pod_entries(d) : 0;
+    t->pod_entries = is_translated(d) ? p2m_pod_entries(d) : 0;
     t->pod_cache_pages = t->pod_entries ? READ_ONCE(d->mem.outstanding) : 0;
     t->tot_pages = READ_ONCE(d->mem.tot_pages) + t->pod_cache_pages;
     return 0;
@@ -317,7 +317,7 @@ long memory_set_pod_target(struct call *c, struct xen_pod_target *t)
 
     if (t->target_pages > READ_ONCE(c->d->mem.max_pages))
         return -EINVAL;
-    if (c->d->is_hvm)
+    if (is_translated(c->d))
         ret = p2m_set_pod_target(c->d, t->target_pages);
     return ret ?: pod_figures(c->d, t);
 }

@@ -35,7 +35,7 @@ long memory_acquire_resource(struct call *c, struct xen_mem_acquire_resource *r)
     long ret;
 
     c->copy_back = false;
-    if (c->v->domain->is_hvm)
+    if (is_translated(c->v->domain))
         return -EOPNOTSUPP;
     if (r->pad || c->start > r->nr_frames)
         return -EINVAL;
@@ -126,7 +126,7 @@ long memory_add_to_physmap(struct call *c, struct xen_add_to_physmap *arg)
 {
     int err = 0;
 
-    if (!c->d->is_hvm)
+    if (!is_translated(c->d))
         return -EACCES;
     if (arg->space != XENMAPSPACE_gmfn_range)
         return add_page(c->d, arg->space, arg->idx, arg->gpfn);
@@ -145,7 +145,7 @@ static int batch_element(struct domain *d, const struct xen_add_to_physmap_batch
 {
     xen_pfn_t idx, gpfn;
 
-    if (!d->is_hvm)
+    if (!is_translated(d))
         return -EACCES;
     if (copy_elem_from_guest(&idx, arg->idxs, i) || copy_elem_from_guest(&gpfn, arg->gpfns, i))
         return -EFAULT;
@@ -172,8 +172,8 @@ long memory_add_to_physmap_batch(struct call *c, struct xen_add_to_physmap_batch
 
 long memory_remove_from_physmap(struct call *c, struct xen_remove_from_physmap *arg)
 {
-    struct page_info *pg =
-        c->d->is_hvm ? p2m_unmap(c->d, _gfn(arg->gpfn)) : get_page_gfn(c->d, _gfn(arg->gpfn));
+    struct page_info *pg = is_translated(c->d) ? p2m_unmap(c->d, _gfn(arg->gpfn))
+                                               : get_page_gfn(c->d, _gfn(arg->gpfn));
 
     if (!pg)
         return -ENOENT;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The physical address space of domains that have one of their own (d->is_hvm): which page of the
- * host is behind a guest frame number.  Callers hold a reference of d, and no lock of LOCK_P2M's
- * level or above; interrupts are on (CPUs may have to be flushed).
+ * The physical address space of domains that have one of their own (is_translated()): which page of
+ * the host is behind a guest frame number.  Callers hold a reference of d, and no lock of
+ * LOCK_P2M's level or above; interrupts are on (CPUs may have to be flushed).
  */
 #pragma once
 #include "lib/types.h"

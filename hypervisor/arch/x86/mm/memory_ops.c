@@ -139,8 +139,7 @@ long memory_machphys_compat_mfn_list(struct call *c, struct xen_machphys_mfn_lis
 {
     uint64_t i;
 
-    if (c->v->domain->is_hvm)
-        return -ENOSYS;
+    (void)c;
     for (i = 0; i < arg->max_extents && i < M2P32_ENTRIES && mm_m2p32_entries[i]; i++) {
         xen_pfn_t frame = mfn_x(pte_mfn(mm_m2p32_entries[i] & ~PTE_PAT_LARGE));
 
@@ -155,8 +154,6 @@ long memory_machphys_mfn_list(struct call *c, struct xen_machphys_mfn_list *arg)
 {
     uint64_t i;
 
-    if (c->v->domain->is_hvm)
-        return -ENOSYS;
     if (is_32bit(c->v->domain))
         return memory_machphys_compat_mfn_list(c, arg);
     for (i = 0; i < arg->max_extents && i * M2P_EXTENT < max_page; i++) {
@@ -174,8 +171,6 @@ long memory_machphys_mfn_list(struct call *c, struct xen_machphys_mfn_list *arg)
  * out anew.  Reading where there is no table faults, which guests are ready for. */
 long memory_machphys_mapping(struct call *c, struct xen_machphys_mapping *arg)
 {
-    if (c->v->domain->is_hvm)
-        return -ENOSYS;
     if (is_32bit(c->v->domain)) {
         arg->v_start = M2P32_RO_VIRT;
         arg->v_end = M2P32_RO_VIRT + M2P32_ENTRIES * PAGE_SIZE_2M;
@@ -194,7 +189,7 @@ long memory_maximum_gpfn(struct call *c, struct xen_memory_domain *arg)
     uint64_t max_pfn = 0; /* what the guest says */
 
     (void)arg;
-    if (c->d->is_hvm)
+    if (is_translated(c->d))
         return p2m_max_gfn(c->d);
     if (s && is_32bit(c->d))
         max_pfn = READ_ONCE(*(uint32_t *)((char *)s + COMPAT_OFFSET_shared_info_arch_max_pfn));

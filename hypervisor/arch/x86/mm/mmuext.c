@@ -31,14 +31,14 @@ static long mmuext_pin(struct call *c, struct mmuext_op *op)
 {
     uint64_t type = PGT_l1 + ((uint64_t)(op->cmd - MMUEXT_PIN_L1_TABLE) << 60);
 
-    if (c->d->is_hvm || (is_32bit(c->d) && type == PGT_l4))
+    if (is_translated(c->d) || (is_32bit(c->d) && type == PGT_l4))
         return -EINVAL;
     return mm_pin(c->d, _mfn(op->arg1.mfn), type);
 }
 
 static long mmuext_unpin(struct call *c, struct mmuext_op *op)
 {
-    if (c->d->is_hvm)
+    if (is_translated(c->d))
         return -EINVAL;
     return mm_unpin(c->v, c->d, _mfn(op->arg1.mfn));
 }

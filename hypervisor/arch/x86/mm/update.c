@@ -292,7 +292,7 @@ static int update_entry(struct vcpu *v, uint64_t ptr, uint64_t val, enum entry_u
 static int translate(uint64_t *val, const struct owners *o, struct page_info **held)
 {
     *held = NULL;
-    if (likely(!o->frame->is_hvm) || !(*val & PTE_PRESENT))
+    if (likely(!is_translated(o->frame)) || !(*val & PTE_PRESENT))
         return 0;
     *held = get_page_gfn(o->frame, _gfn(mfn_x(pte_mfn(*val))));
     if (!*held)
@@ -305,7 +305,7 @@ static int machphys_update(uint64_t ptr, uint64_t pfn, struct domain *owner)
 {
     struct page_info *pg = guest_frame(ptr >> PAGE_SHIFT);
 
-    if (owner->is_hvm || owner == domid_io_d || !pg || !get_page(pg, owner))
+    if (is_translated(owner) || owner == domid_io_d || !pg || !get_page(pg, owner))
         return -EINVAL;
     m2p_set(page_to_mfn(pg), pfn);
     put_page(pg);
@@ -369,7 +369,7 @@ static int find_owners(uint32_t foreigndom, struct owners *o)
             return -EINVAL;
         if (o->table != self && !privileged_over(self, o->table))
             return -EPERM;
-        if (o->table->is_hvm)
+        if (is_translated(o->table))
             return -EOPNOTSUPP; /* none of its pages is a table of ours, and its writes are logged
                                  */
     }
