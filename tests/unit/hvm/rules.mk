@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Host tests of hardware-virtualised guests' rooms; vendor.c is one that only remembers.
-HVM_TESTS := $(addprefix build/unit/hvm-,save cr vlapic p2m_types dirty access clean levels policy)
+HVM_TESTS := $(addprefix build/unit/hvm-,save cr cpuid vlapic p2m_types dirty access clean levels policy)
 UNIT_TESTS += $(HVM_TESTS)
 
 build/unit/hvm-save: tests/unit/hvm/test_save.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,save.c records.c) \
                      hypervisor/arch/x86/cpu/fpu.c
 build/unit/hvm-cr: tests/unit/hvm/test_cr.c tests/unit/hvm/vendor.c hypervisor/arch/x86/hvm/cr.c hypervisor/arch/x86/cpu/fpu.c
+build/unit/hvm-cpuid: tests/unit/hvm/test_cpuid.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/,cpu/cpuid.c cpu/fpu.c hvm/cpuid.c pv/cpuid.c)
 build/unit/hvm-levels: tests/unit/hvm/test_levels.c $(addprefix hypervisor/arch/x86/cpu/,policy.c policy_fit.c)
 build/unit/hvm-policy: tests/unit/hvm/test_policy.c hypervisor/arch/x86/cpu/policy_fit.c
 build/unit/hvm-vlapic: tests/unit/hvm/test_vlapic.c hypervisor/arch/x86/hvm/vlapic.c

@@ -50,6 +50,12 @@ extern uint32_t x86_cpu_to_apicid[NR_CPUS]; /* BAD_APIC_ID: no such CPU */
 extern uint32_t x86_cpu_to_acpiid[NR_CPUS];
 #define BAD_APIC_ID (~0u)
 
+/* A guest's: even ones, so that no two vcpus look like threads of one core. */
+static inline uint32_t vcpu_apic_id(unsigned vcpu_id)
+{
+    return vcpu_id * 2;
+}
+
 /*
  * For the MADT parser: an enabled local APIC.  CPU numbers are given in order of discovery, the
  * boot CPU (recognised by its APIC ID) always being 0.  Duplicates and CPUs beyond NR_CPUS are

@@ -16,6 +16,9 @@
 #include "lib/types.h"
 #include <xen/xen.h>
 
+struct emul_cpuid;
+struct vcpu;
+
 /* At least as many as the tools may write: all subleaves of XSAVE, caches, and the extended ones.
  */
 #define POLICY_MAX_LEAVES 160
@@ -42,6 +45,10 @@ void cpu_policy_init(void);
 void cpu_policy_fit(struct cpu_policy *p);
 /* What XCR0 may hold by leaf 0xd. */
 uint64_t cpu_policy_xcr0(const struct cpu_policy *p);
+/* CPUID as v is told, but for what its control registers and its local APIC add: that is its kind's
+ * to know.  v is current, with its XCR0. */
+void cpu_policy_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf,
+                      struct emul_cpuid *res);
 /* The leaf, or NULL; leaves without subleaves match any subleaf. */
 const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf,
                                         uint32_t subleaf);

@@ -96,9 +96,9 @@ static bool x2apic(const struct vlapic *l)
 }
 
 /* The MADT that the tools make numbers vcpus so. */
-uint32_t vlapic_id(const struct vcpu *v)
+static uint32_t vlapic_id(const struct vcpu *v)
 {
-    return v->vcpu_id * 2;
+    return vcpu_apic_id(v->vcpu_id);
 }
 
 static void stop_timer(struct vlapic *l)

@@ -34,7 +34,6 @@ void vlapic_restart(struct vcpu *v);
 /* Can that be MSR APIC_BASE of v?  Where the page is cannot be changed. */
 bool vlapic_base_ok(const struct vcpu *v, uint64_t base);
 
-uint32_t vlapic_id(const struct vcpu *v);
 /* Raises a vector.  Any context. */
 void vlapic_raise(struct vcpu *v, uint8_t vector);
 /* The vector that would be delivered now, by priority; -1: none. */

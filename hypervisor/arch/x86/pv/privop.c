@@ -15,7 +15,6 @@
 #include "asm/pci.h"
 #include "asm/processor.h"
 #include "asm/trap.h"
-#include "cpuid.h"
 #include "hypercall/guest_access.h"
 #include "hypercall/handlers.h"
 #include "kernel/console.h"
@@ -345,13 +344,10 @@ static int privop_tsc(struct emul_ctxt *ctxt, uint64_t *val)
 static int privop_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
                         struct emul_cpuid *res)
 {
-    struct cpuid_result r;
-
     /* A kernel that has asked for it sees to its users' CPUID itself. */
     if (ctxt->cpl && current->arch.cpuid_faults)
         return gp(ctxt);
-    pv_cpuid(current, leaf, subleaf, &r);
-    *res = (struct emul_cpuid){r.a, r.b, r.c, r.d};
+    pv_cpuid(current, leaf, subleaf, res);
     return EMUL_OKAY;
 }
 

@@ -55,6 +55,9 @@ static inline uint16_t pv_fixup_selector(const struct domain *d, uint16_t sel)
     return sel | 3;
 }
 
+/* --- cpuid.c --- */
+void pv_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct emul_cpuid *res);
+
 /* --- callback.c --- */
 bool pv_callback_ok(unsigned long addr); /* canonical, outside the hypervisor */
 void pv_vm_assist_changed(struct domain *d);
