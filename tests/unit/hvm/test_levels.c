@@ -3,6 +3,7 @@
 #include "arch/fake/fake.h"
 #include "arch/x86/cpu/policy.h"
 #include "asm/cpufeature.h"
+#include "asm/regs.h"
 #include "domain/domain.h"
 #include "hypercall/handlers.h"
 #include "hypercall/hypercall.h"
@@ -12,6 +13,8 @@
 
 #define NO_SUBLEAF XEN_CPUID_NO_SUBLEAF
 #define MONITOR    (1u << 3)
+#define XSAVE      (1u << 26)
+#define AVX        (1u << 28)
 
 struct cpu_identity host_cpu;
 
@@ -44,21 +47,18 @@ static xen_cpuid_leaf_t *leaf(uint32_t number, uint32_t subleaf)
     return NULL;
 }
 
-/* leaves: the most that a guest can have. */
-static int setup(void **state)
+/* A domain of that kind; leaves: the most that it can have. */
+static int begin(bool is_hvm)
 {
-    struct xen_sysctl op = {
-        .u.cpu_policy = {.index = XEN_SYSCTL_cpu_policy_hvm_max, .nr_leaves = POLICY_MAX_LEAVES}};
+    struct xen_sysctl op = {.u.cpu_policy = {.index = is_hvm ? XEN_SYSCTL_cpu_policy_hvm_max
+                                                             : XEN_SYSCTL_cpu_policy_pv_max,
+                                             .nr_leaves = POLICY_MAX_LEAVES}};
     struct call c = {0};
 
-    (void)state;
     fake_init(1);
-    host_cpu = (struct cpu_identity){.max_leaf = 0xd, .max_ext_leaf = 0x80000008};
-    memset(host_cpu.features, 0xff, sizeof(host_cpu.features));
-    cpu_policy_init();
     caller = fake_domain(0, 1)->vcpu[0];
     d = fake_domain(7, 1);
-    d->is_hvm = true;
+    d->is_hvm = is_hvm;
     op.u.cpu_policy.leaves.p = leaves;
     c.v = caller;
     assert_int_equal(sysctl_get_cpu_policy(&c, &op), 0);
@@ -67,6 +67,18 @@ static int setup(void **state)
     d->arch.cpu_policy->nr = nr;
     memcpy(d->arch.cpu_policy->leaf, leaves, nr * sizeof(leaves[0]));
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return begin(true);
+}
+
+static int setup_pv(void **state)
+{
+    (void)state;
+    return begin(false);
 }
 
 static int teardown(void **state)
@@ -121,13 +133,36 @@ static void test_leaves_that_are_not_here(void **state)
     assert_int_equal(arg.u.cpu_policy.err_leaf, 0x80000021);
 }
 
+/* Components of what is hidden are hidden, for both kinds; of protection keys for PV guests always.
+ */
+static void test_components(void **state)
+{
+    const uint64_t all = leaf(0xd, 0)->a;
+
+    (void)state;
+    assert_int_equal(cpu_policy_xcr0(d->arch.cpu_policy), all);
+    assert_int_equal(all & XCR0_PKRU & ~(d->is_hvm ? XCR0_PKRU : 0), 0);
+    leaf(1, NO_SUBLEAF)->c &= ~AVX;
+    assert_int_equal(set_policy(), 0);
+    assert_int_equal(cpu_policy_xcr0(d->arch.cpu_policy), all & ~XCR0_YMM & ~XCR0_AVX512);
+    leaf(1, NO_SUBLEAF)->c &= ~XSAVE;
+    assert_int_equal(set_policy(), 0);
+    assert_int_equal(cpu_policy_xcr0(d->arch.cpu_policy), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_levelled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_than_there_is, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leaves_that_are_not_here, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_components, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_components, setup_pv, teardown),
     };
 
+    host_cpu = (struct cpu_identity){
+        .max_leaf = 0xd, .max_ext_leaf = 0x80000008, .xcr0_max = 0xe7 | XCR0_PKRU};
+    memset(host_cpu.features, 0xff, sizeof(host_cpu.features));
+    cpu_policy_init();
     return cmocka_run_group_tests_name("hvm-levels", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "vendor.h"
 #include "arch/fake/fake.h"
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/time/time.h"
 #include "asm/cpufeature.h"
 #include "asm/fpu.h"
@@ -8,6 +9,13 @@
 #include "test.h"
 
 struct cpu_identity host_cpu;
+
+/* Tests that are about policies have one. */
+__attribute__((weak)) uint64_t cpu_policy_xcr0(const struct cpu_policy *p)
+{
+    (void)p;
+    return ~0ull;
+}
 
 struct vendor_vcpu *vendor_of(const struct vcpu *v)
 {

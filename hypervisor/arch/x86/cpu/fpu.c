@@ -7,6 +7,7 @@
 #include "domain/unit.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "policy.h"
 
 static size_t fpu_size(void)
 {
@@ -63,10 +64,11 @@ void fpu_load(struct vcpu *v)
         __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
 
-/* SDM volume 1, 13.3: pairs and triples that only go together, and what builds on what. */
-bool xcr0_valid(uint64_t val)
+/* Would this host's CPU take it?  SDM volume 1, 13.3: pairs and triples that only go together, and
+ * what builds on what. */
+static bool xcr0_valid(uint64_t val)
 {
-    const uint64_t mpx = 0x18, avx512 = 0xe0;
+    const uint64_t mpx = 0x18, avx512 = XCR0_AVX512;
 
     if (!host_cpu.xcr0_max || !(val & XCR0_X87) || (val & ~host_cpu.xcr0_max))
         return false;
@@ -75,6 +77,20 @@ bool xcr0_valid(uint64_t val)
     if ((val & avx512) && ((val & avx512) != avx512 || !(val & XCR0_YMM)))
         return false;
     return !(val & mpx) || (val & mpx) == mpx;
+}
+
+static bool xcr0_allowed(const struct vcpu *v, uint64_t val)
+{
+    return xcr0_valid(val) && !(val & ~cpu_policy_xcr0(v->domain->arch.cpu_policy));
+}
+
+bool fpu_set_xcr0(struct vcpu *v, uint64_t val)
+{
+    if (!xcr0_allowed(v, val))
+        return false;
+    v->arch.xcr0 = val;
+    xsetbv(0, val);
+    return true;
 }
 
 #define MXCSR_OFF   24
@@ -92,7 +108,7 @@ int fpu_import(struct vcpu *v, uint64_t xcr0, const void *area, size_t len)
     const uint64_t *theirs = (const uint64_t *)((const uint8_t *)area + XSAVE_HEADER_OFF);
     uint64_t *header = (uint64_t *)((uint8_t *)v->arch.fpu + XSAVE_HEADER_OFF), state;
 
-    if (!xcr0_valid(xcr0) || len < XSAVE_MIN_SIZE)
+    if (!xcr0_allowed(v, xcr0) || len < XSAVE_MIN_SIZE)
         return -EINVAL;
     state = theirs[0];
     if ((state & ~host_cpu.xcr0_max) || (state & XSTATE_MPX) || theirs[1]) /* [1]: compacted */

@@ -17,7 +17,7 @@ struct cpu_identity host_cpu;
 struct mitigations mitigations;
 
 /* The state components that guests may use: x87, SSE, AVX, AVX-512, protection keys. */
-#define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_YMM | 0xe0 | 0x200)
+#define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_YMM | XCR0_AVX512 | XCR0_PKRU)
 
 /* As guests expect it: WB WT UC- UC WC WP UC UC. */
 #define PAT_VALUE 0x0000050100070406ULL
@@ -116,10 +116,10 @@ static void read_xsave(void)
     r = cpuid_count(0xd, 0);
     host_cpu.xcr0_max = (r.a | (uint64_t)r.d << 32) & XCR0_KNOWN;
     /* The parts of AVX-512 only come together. */
-    if ((host_cpu.xcr0_max & 0xe0) != 0xe0)
-        host_cpu.xcr0_max &= ~0xe0ULL;
+    if ((host_cpu.xcr0_max & XCR0_AVX512) != XCR0_AVX512)
+        host_cpu.xcr0_max &= ~XCR0_AVX512;
     if (!cpu_has(PKU))
-        host_cpu.xcr0_max &= ~0x200ULL;
+        host_cpu.xcr0_max &= ~XCR0_PKRU;
     host_cpu.xsave_size = 512 + 64;
     for (unsigned i = 2; i < 63; i++)
         if (host_cpu.xcr0_max & (1ULL << i)) {

@@ -214,6 +214,7 @@ void __init cpu_policy_init(void)
     apply_host_features(&cpu_policies[POLICY_HOST]);
     cpu_policies[POLICY_PV_MAX] = cpu_policies[POLICY_HOST];
     apply_masks(&cpu_policies[POLICY_PV_MAX], pv_masks, ARRAY_SIZE(pv_masks));
+    cpu_policy_fit(&cpu_policies[POLICY_PV_MAX]);
     cpu_policies[POLICY_PV_DEFAULT] = cpu_policies[POLICY_PV_MAX];
     cpu_policies[POLICY_HVM_MAX] = cpu_policies[POLICY_HOST];
     apply_masks(&cpu_policies[POLICY_HVM_MAX], hvm_masks, ARRAY_SIZE(hvm_masks));
@@ -436,10 +437,10 @@ long domctl_set_cpu_policy(struct call *c, struct xen_domctl *op)
             cp->err_subleaf = leaf.subleaf;
         }
     }
-    if (!ret && c->d->is_hvm)
+    if (!ret) {
         cpu_policy_fit(new);
-    if (!ret)
         *c->d->arch.cpu_policy = *new;
+    }
     xfree(new);
     return ret;
 }

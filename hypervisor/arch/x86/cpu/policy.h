@@ -43,7 +43,7 @@ enum policy_kind {
 void cpu_policy_init(void);
 /* Hides what builds on something that is hidden, and state components that go with it. */
 void cpu_policy_fit(struct cpu_policy *p);
-/* What XCR0 may hold by leaf 0xd. */
+/* What XCR0 may hold; 0: p shows no XSAVE. */
 uint64_t cpu_policy_xcr0(const struct cpu_policy *p);
 /* CPUID as v is told, but for what its control registers and its local APIC add: that is its kind's
  * to know.  v is current, with its XCR0. */

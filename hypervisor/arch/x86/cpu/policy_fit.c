@@ -8,13 +8,13 @@
 #include "asm/fpu.h"
 #include "asm/regs.h"
 
-static xen_cpuid_leaf_t *find(struct cpu_policy *p, uint32_t leaf, uint32_t subleaf)
+static xen_cpuid_leaf_t *find(const struct cpu_policy *p, uint32_t leaf, uint32_t subleaf)
 {
     return (xen_cpuid_leaf_t *)cpu_policy_find(p, leaf, subleaf);
 }
 
 /* The register that holds this word of features; NULL: the policy has no such leaf. */
-static uint32_t *word_of(struct cpu_policy *p, unsigned feature)
+static uint32_t *word_of(const struct cpu_policy *p, unsigned feature)
 {
     static const struct {
         uint32_t leaf;
@@ -26,7 +26,7 @@ static uint32_t *word_of(struct cpu_policy *p, unsigned feature)
     return l ? &l->a + where[feature / 32].reg : NULL;
 }
 
-static bool has(struct cpu_policy *p, unsigned feature)
+static bool has(const struct cpu_policy *p, unsigned feature)
 {
     const uint32_t *word = word_of(p, feature);
 
@@ -61,7 +61,7 @@ static const struct {
 };
 
 /* What XCR0 may hold by the features that are shown. */
-static uint64_t components(struct cpu_policy *p)
+static uint64_t components(const struct cpu_policy *p)
 {
     uint64_t res = XCR0_X87 | XCR0_SSE;
 
@@ -114,5 +114,5 @@ uint64_t cpu_policy_xcr0(const struct cpu_policy *p)
 {
     const xen_cpuid_leaf_t *l = cpu_policy_find(p, 0xd, 0);
 
-    return l ? l->a | (uint64_t)l->d << 32 : 0;
+    return l && has(p, XEN_X86_FEATURE_XSAVE) ? l->a | (uint64_t)l->d << 32 : 0;
 }

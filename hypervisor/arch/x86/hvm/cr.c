@@ -168,9 +168,5 @@ bool hvm_write_efer(struct vcpu *v, uint64_t val)
 
 bool hvm_write_xcr0(struct vcpu *v, uint64_t val)
 {
-    if (!xcr0_valid(val) || (val & ~cpu_policy_xcr0(v->domain->arch.cpu_policy)))
-        return false;
-    v->arch.xcr0 = val;
-    xsetbv(0, val);
-    return true;
+    return fpu_set_xcr0(v, val);
 }

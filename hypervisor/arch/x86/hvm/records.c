@@ -303,20 +303,6 @@ int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
 
 /* --- what XSAVE saves --- */
 
-#define F1_ECX_XSAVE (1u << 26)
-
-/* What d's XCR0 may hold by its CPU policy; 0: it has no XSAVE, and no such record, so that it can
- * go where there is none. */
-static uint64_t policy_xcr0(const struct domain *d)
-{
-    const xen_cpuid_leaf_t *l1 = cpu_policy_find(d->arch.cpu_policy, 1, 0);
-    const xen_cpuid_leaf_t *ld = cpu_policy_find(d->arch.cpu_policy, 0xd, 0);
-
-    if (!host_cpu.xcr0_max || !l1 || !(l1->c & F1_ECX_XSAVE) || !ld)
-        return 0;
-    return ld->a | (uint64_t)ld->d << 32;
-}
-
 static void save_xsave(struct vcpu *v, void *record)
 {
     struct hvm_hw_cpu_xsave *x = record;
@@ -330,7 +316,7 @@ static int load_xsave(struct vcpu *v, const void *record, uint32_t length)
 {
     const struct hvm_hw_cpu_xsave *x = record;
 
-    if (length < sizeof(*x) || (x->xcr0 & ~policy_xcr0(v->domain)))
+    if (length < sizeof(*x))
         return -EINVAL;
     return fpu_import(v, x->xcr0, &x->save_area,
                       length - offsetof(struct hvm_hw_cpu_xsave, save_area));
@@ -452,7 +438,7 @@ static int load_msrs(struct vcpu *v, const void *record, uint32_t length)
 
 static uint32_t xsave_length(const struct domain *d)
 {
-    if (!policy_xcr0(d))
+    if (!cpu_policy_xcr0(d->arch.cpu_policy)) /* so that it can go where there is none */
         return 0;
     return offsetof(struct hvm_hw_cpu_xsave, save_area) + host_cpu.xsave_size;
 }

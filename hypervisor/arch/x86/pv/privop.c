@@ -235,13 +235,7 @@ static int privop_read_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t *val)
 
 static int privop_write_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t val)
 {
-    struct vcpu *v = current;
-
-    if (reg || ctxt->cpl || !xcr0_valid(val))
-        return gp(ctxt);
-    v->arch.xcr0 = val;
-    xsetbv(0, val);
-    return EMUL_OKAY;
+    return reg || ctxt->cpl || !fpu_set_xcr0(current, val) ? gp(ctxt) : EMUL_OKAY;
 }
 
 /* --- MSRs --- */
