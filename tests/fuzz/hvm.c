@@ -10,6 +10,7 @@
  * state that a CPU would refuse; at the end nothing may be left.
  */
 #include "hvm_world.h"
+#include "arch/x86/cpu/modes.h"
 #include "calls.h"
 #include "arch/x86/hvm/save.h"
 #include "asm/cpufeature.h"
@@ -495,7 +496,7 @@ static void check_state(const struct vcpu *v)
 {
     const struct seen *s = seen_of(v);
 
-    if (!hvm_modes_ok(d, s->cr[0], s->cr[4], s->efer))
+    if (!cpu_modes_valid(d->arch.cpu_policy, s->cr[0], s->cr[4], s->efer))
         complain("a CPU would refuse: cr0 %#lx cr4 %#lx efer %#lx", (long)s->cr[0], (long)s->cr[4],
                  (long)s->efer);
     if (s->cr[3] >> host_cpu.phys_bits)

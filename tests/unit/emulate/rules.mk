@@ -15,19 +15,19 @@ $(EMULATE_TESTS): $(EMULATE_DEPS)
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"
 	$(Q)$(UNIT_LINK) $(EMULATE_LIBS) -lcmocka
-$(EMULATE_TESTS): $$(call unit-objects,plain,$$^)
+$(EMULATE_TESTS): $$(call unit-objects,x86,$$^)
 
 # Coverage-guided: `make fuzz-emulate`, then build/fuzz/emulate [-max_total_time=60]
 build/fuzz/emulate: tests/fuzz/emulate.c $(EMULATE_DEPS)
 	@mkdir -p $(@D)
 	@echo "  FUZZCC $@"
-	$(Q)clang-14 $(UNIT_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.c,$^)
+	$(Q)clang-14 $(UNIT_X86) -fsanitize=fuzzer -o $@ $(filter %.c,$^)
 
 # The same for the comparison with the processor; its own program is not worth the looking after.
 build/fuzz/emulate-native: tests/fuzz/emulate_native.c tests/unit/emulate/trial.c tests/unit/emulate/native.c $(EMULATE_DEPS)
 	@mkdir -p $(@D)
 	@echo "  FUZZCC $@"
-	$(Q)clang-14 $(filter-out -fsanitize=%,$(UNIT_CFLAGS)) -fsanitize=fuzzer -o $@ $(filter %.c,$^)
+	$(Q)clang-14 $(filter-out -fsanitize=%,$(UNIT_X86)) -fsanitize=fuzzer -o $@ $(filter %.c,$^)
 
 fuzz-emulate: build/fuzz/emulate
 .PHONY: fuzz-emulate

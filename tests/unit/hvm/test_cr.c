@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* What a guest may put into CR0, CR3, CR4 and EFER. */
+/* What CR0, CR3, CR4 and EFER may hold, whatever way it comes by. */
 #include "vendor.h"
+#include "arch/api/arch_domain.h"
 #include "arch/fake/fake.h"
 #include "arch/x86/cpu/policy.h"
+#include "arch/x86/hvm/save.h"
 #include "asm/cpufeature.h"
 #include "asm/msr.h"
 #include "asm/regs.h"
+#include <xen/hvm/hvm_vcpu.h>
 #include "test.h"
 
 static xen_cpuid_leaf_t leaf1, leaf7, leaf_ext;
@@ -21,9 +24,8 @@ static int setup(void **state)
 {
     (void)state;
     fake_init(1);
+    host_cpu = (struct cpu_identity){.phys_bits = 40, .virt_bits = 48, .max_leaf = 7};
     v = fake_current = vendor_domain(1)->vcpu[0];
-    host_cpu.phys_bits = 40;
-    host_cpu.max_leaf = 7;
     leaf1 = (xen_cpuid_leaf_t){.leaf = 1, .d = 1u << 3 | 1u << 6 | 1u << 13};
     leaf7 = (xen_cpuid_leaf_t){.leaf = 7};
     leaf_ext = (xen_cpuid_leaf_t){.leaf = 0x80000001, .d = 1u << 11 | 1u << 20 | 1u << 29};
@@ -85,6 +87,7 @@ static void test_cr4_by_mode(void **state)
     accepts(4, CR4_PAE, CR4_PAE, false);
     accepts(4, CR4_PAE | CR4_TSD, CR4_PAE | CR4_TSD, false);
     refuses(4, CR4_PAE | CR4_PCIDE); /* only in long mode */
+    hvm_vendor->set_cr(v, 0, CR0_PE | CR0_PG);
     hvm_vendor->set_msr(v, MSR_EFER, EFER_LME | EFER_LMA);
     refuses(4, 0);
     refuses(4, CR4_PAE | CR4_LA57);
@@ -207,6 +210,212 @@ static void test_xcr0_goes_by_the_policy(void **state)
     assert_int_equal(v->arch.xcr0, 1);
 }
 
+/* --- the three ways into a state: step by step, at the start, out of a record --- */
+
+/* Records ask for it; none here has any. */
+bool hvm_rdmsr(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
+{
+    (void)vcpu, (void)msr, (void)val;
+    return false;
+}
+
+bool hvm_wrmsr(struct vcpu *vcpu, uint32_t msr, uint64_t val)
+{
+    (void)vcpu, (void)msr, (void)val;
+    return false;
+}
+
+#define BIT_HIDDEN CR4_PKE
+
+static const uint64_t cr0_bits[] = {CR0_PE, CR0_PG, CR0_WP, CR0_NW, CR0_CD};
+static const uint64_t cr4_bits[] = {CR4_PAE, CR4_PCIDE, CR4_LA57, CR4_CET, BIT_HIDDEN};
+static const uint64_t efer_bits[] = {EFER_LME, EFER_LMA, EFER_NXE};
+
+enum { NR_STATES = 1 << 13 };
+
+struct state {
+    uint64_t cr0, cr4, efer;
+};
+
+static uint64_t spread(const uint64_t *bits, unsigned nr, unsigned which)
+{
+    uint64_t val = 0;
+
+    for (unsigned i = 0; i < nr; i++)
+        val |= which >> i & 1 ? bits[i] : 0;
+    return val;
+}
+
+static unsigned gather(const uint64_t *bits, unsigned nr, uint64_t val)
+{
+    unsigned which = 0;
+
+    for (unsigned i = 0; i < nr; i++)
+        which |= (val & bits[i] ? 1u : 0) << i;
+    return which;
+}
+
+static struct state state_of(unsigned n)
+{
+    return (struct state){spread(cr0_bits, 5, n & 31), spread(cr4_bits, 5, n >> 5 & 31),
+                          spread(efer_bits, 3, n >> 10)};
+}
+
+static unsigned number_of(struct state s)
+{
+    return gather(cr0_bits, 5, s.cr0) | gather(cr4_bits, 5, s.cr4) << 5 |
+           gather(efer_bits, 3, s.efer) << 10;
+}
+
+static void enter(struct state s, bool long_code, uint64_t pcid)
+{
+    struct emul_segment cs = {.attr = long_code ? EMUL_SEG_L : 0};
+
+    hvm_vendor->set_cr(v, 0, s.cr0 | CR0_ET);
+    hvm_vendor->set_cr(v, 3, 0x1000 | pcid);
+    hvm_vendor->set_cr(v, 4, s.cr4);
+    hvm_vendor->set_msr(v, MSR_EFER, s.efer);
+    hvm_vendor->set_segment(v, EMUL_SEG_CS, &cs);
+}
+
+static struct state now(void)
+{
+    return (struct state){hvm_vendor->get_cr(v, 0) & ~CR0_ET, hvm_vendor->get_cr(v, 4), efer()};
+}
+
+/* One write of register 0, 4 or 8, which is EFER; as the manuals describe the instruction, in
+ * other words than the code's. */
+static bool manual_allows(struct state s, unsigned reg, uint64_t val, bool long_code, uint64_t pcid)
+{
+    bool lma = s.efer & EFER_LMA, paging = s.cr0 & CR0_PG;
+
+    if (reg == 8)
+        return !(val & ~(EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE)) &&
+               (!paging || !((val ^ s.efer) & EFER_LME));
+    if (reg == 4)
+        return !(val & BIT_HIDDEN) && !(lma && !(val & CR4_PAE)) &&
+               !(lma && ((val ^ s.cr4) & CR4_LA57)) &&
+               !((val & ~s.cr4 & CR4_PCIDE) && (!lma || pcid)) &&
+               !((val & CR4_CET) && !(s.cr0 & CR0_WP));
+    if (((val & CR0_PG) && !(val & CR0_PE)) || ((val & CR0_NW) && !(val & CR0_CD)) || val >> 32)
+        return false;
+    if (!(val & CR0_WP) && (s.cr4 & CR4_CET))
+        return false;
+    if ((val & CR0_PG) && !paging && (s.efer & EFER_LME))
+        return (s.cr4 & CR4_PAE) && !long_code;
+    if (!(val & CR0_PG) && lma)
+        return !(s.cr4 & CR4_PCIDE) && !long_code;
+    return true;
+}
+
+static uint8_t reached[NR_STATES];
+static unsigned found[NR_STATES], nr_found;
+
+static void step(struct state s, unsigned reg, uint64_t val, bool long_code, uint64_t pcid)
+{
+    bool ok;
+
+    enter(s, long_code, pcid);
+    ok = reg == 8 ? hvm_write_efer(v, val) : hvm_write_cr(v, reg, val);
+    if (ok != manual_allows(s, reg, val, long_code, pcid))
+        fail_msg("cr0 %lx cr4 %lx efer %lx: write of %u, %lx (long %d, pcid %lx): %d", s.cr0, s.cr4,
+                 s.efer, reg, val, long_code, pcid, ok);
+    if (ok && !reached[number_of(now())]) {
+        reached[number_of(now())] = 1;
+        found[nr_found++] = number_of(now());
+    }
+    if (!ok)
+        assert_int_equal(number_of(now()), number_of(s));
+}
+
+/* All that a guest can bring about from the state after a reset. */
+static void explore(void)
+{
+    static const uint64_t odd[] = {0, 1ull << 6, 1ull << 32};
+
+    reached[0] = 1;
+    nr_found = 1;
+    for (unsigned at = 0; at < nr_found; at++)
+        for (unsigned how = 0; how < 4; how++) {
+            struct state s = state_of(found[at]);
+            bool long_code = how & 1;
+            uint64_t pcid = how & 2 ? 5 : 0;
+
+            for (unsigned i = 0; i < 32; i++) {
+                for (unsigned o = 0; o < ARRAY_SIZE(odd); o++)
+                    step(s, 0, spread(cr0_bits, 5, i) | odd[o], long_code, pcid);
+                step(s, 4, spread(cr4_bits, 5, i), long_code, pcid);
+                step(s, 8, spread(efer_bits, 3, i & 7) | (i & 8 ? EFER_SVME : 0), long_code, pcid);
+            }
+        }
+}
+
+static uint16_t ss_dpl;
+
+static bool starts(struct state s)
+{
+    struct vcpu_hvm_context ctx = {.mode = VCPU_HVM_MODE_32B};
+    struct vcpu_hvm_x86_32 *c = &ctx.cpu_regs.x86_32;
+
+    c->cr0 = s.cr0;
+    c->cr4 = s.cr4;
+    c->efer = s.efer;
+    c->cs_ar = 0x9b;
+    c->ds_ar = c->es_ar = 0x93;
+    c->ss_ar = 0x93 | ss_dpl;
+    c->tr_ar = 0x8b;
+    v->is_initialised = false;
+    if (arch_hvm_initialise(v, (uintptr_t)&ctx))
+        return false;
+    assert_true(hvm_vendor->get_cr(v, 0) == (s.cr0 | CR0_ET));
+    assert_true(hvm_vendor->get_cr(v, 4) == s.cr4);
+    return true;
+}
+
+static bool loads(struct state s)
+{
+    struct hvm_hw_cpu c = {.cr0 = s.cr0, .cr4 = s.cr4, .msr_efer = s.efer, .ss_arbytes = ss_dpl};
+
+    return !hvm_records[0].load(v, &c, sizeof(c));
+}
+
+/*
+ * What can be reached step by step is what a vcpu can start with and what a record can hold; but
+ * for LMA, which who starts a vcpu does not have to name.
+ */
+static void test_all_ways_lead_to_the_same_states(void **state)
+{
+    unsigned nr = 0;
+
+    (void)state;
+    leaf1.c |= 1u << 17;
+    leaf7.c |= 1u << 16 | 1u << 7;
+    memset(reached, 0, sizeof(reached));
+    explore();
+    for (unsigned n = 0; n < NR_STATES; n++) {
+        struct state s = state_of(n), full = s, odd = s;
+
+        if ((s.cr0 & CR0_PG) && (s.efer & EFER_LME))
+            full.efer |= EFER_LMA;
+        assert_int_equal(loads(s), reached[n]);
+        assert_int_equal(starts(s), reached[number_of(full)]);
+        nr += reached[n];
+        odd.cr0 |= 1u << 6;
+        assert_false(loads(odd) || starts(odd));
+        odd = s;
+        odd.efer |= EFER_SVME;
+        assert_false(loads(odd) || starts(odd));
+        s.cr0 |= 1ull << 32;
+        assert_false(loads(s));
+    }
+    assert_int_equal(nr, nr_found);
+    ss_dpl = EMUL_SEG_DPL;
+    assert_false(loads(state_of(0)) || starts(state_of(0))); /* real mode is level 0 */
+    assert_true(loads(state_of(1)) && starts(state_of(1)));
+    ss_dpl = 0;
+    assert_in_range(nr, 300, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +427,7 @@ int main(void)
         cmocka_unit_test_setup(test_efer_goes_by_the_policy, setup),
         cmocka_unit_test_setup(test_exits_only_when_something_is_hidden, setup),
         cmocka_unit_test_setup(test_xcr0_goes_by_the_policy, setup),
+        cmocka_unit_test_setup(test_all_ways_lead_to_the_same_states, setup),
     };
 
     return cmocka_run_group_tests_name("hvm-cr", tests, NULL, NULL);

@@ -49,27 +49,15 @@ static uint32_t get_context(void *to, uint32_t size)
     return op.u.hvmcontext.size;
 }
 
-/* An old CPU's, and XSAVE. */
-uint64_t hvm_cr4_valid(const struct domain *domain)
-{
-    (void)domain;
-    return 0x7ff | CR4_OSXSAVE;
-}
-
-uint64_t hvm_efer_valid(const struct domain *domain)
-{
-    (void)domain;
-    return EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
-}
-
-/* It shows XSAVE, and AVX; or not. */
+/* An old CPU's, and XSAVE and AVX, or not. */
 static xen_cpuid_leaf_t leaf1, leaf_d;
+static xen_cpuid_leaf_t leaf_ext = {.d = 1u << 11 | 1u << 20 | 1u << 25 | 1u << 29};
 
 const xen_cpuid_leaf_t *cpu_policy_find(const struct cpu_policy *p, uint32_t leaf, uint32_t subleaf)
 {
     (void)p;
     assert_int_equal(subleaf, 0);
-    return leaf == 1 ? &leaf1 : leaf == 0xd ? &leaf_d : NULL;
+    return leaf == 1 ? &leaf1 : leaf == 0xd ? &leaf_d : leaf == 0x80000001 ? &leaf_ext : NULL;
 }
 
 /* The one MSR with no place elsewhere: CPUID faulting, which this CPU has. */
@@ -78,8 +66,8 @@ static uint64_t misc_features;
 bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
 {
     (void)v;
-    assert_int_equal(msr, MSR_MISC_FEATURES);
-    *val = misc_features;
+    *val = msr == MSR_MTRR_CAP ? 0x508 : misc_features;
+    assert_true(msr == MSR_MTRR_CAP || msr == MSR_MISC_FEATURES);
     return true;
 }
 
@@ -156,7 +144,8 @@ static int setup(void **state)
         (struct cpu_identity){.phys_bits = 40, .virt_bits = 48, .xcr0_max = 7, .xsave_size = 832};
     caller = fake_domain(0, 1)->vcpu[0];
     d = vendor_domain(2);
-    leaf1 = (xen_cpuid_leaf_t){.leaf = 1, .c = 1u << 26};
+    leaf1 =
+        (xen_cpuid_leaf_t){.leaf = 1, .c = 1u << 26, .d = 7u << 1 | 3u << 6 | 1u << 13 | 3u << 24};
     leaf_d = (xen_cpuid_leaf_t){.leaf = 0xd, .a = 7};
     return 0;
 }
@@ -293,7 +282,7 @@ static bool would_enter(const struct vendor_vcpu *s)
 {
     bool lme = s->efer >> 8 & 1, pg = s->cr[0] >> 31 & 1, pe = s->cr[0] & 1;
 
-    return !(s->efer & ~hvm_efer_valid(d)) && !((s->cr[0] >> 29 & 3) == 1) && !(s->cr[0] >> 32) &&
+    return !(s->efer & ~0x4d01ull) && !((s->cr[0] >> 29 & 3) == 1) && !(s->cr[0] >> 32) &&
            !(s->cr[3] >> 52) && !(s->cr[4] & ~0x407ffull) && !(s->dr[6] >> 32) &&
            !(s->dr[7] >> 32) && !(lme && pg && !(s->cr[4] >> 5 & 1)) && !(lme && pg && !pe) &&
            !(pg && !pe) && !(lme && pg && (s->seg[EMUL_SEG_CS].attr & 0x600) == 0x600);

@@ -14,6 +14,7 @@
 #define PRED_CMD_IBPB         0x00000001
 #define MSR_PLATFORM_INFO     0x000000ce
 #define PLATFORM_CPUID_FAULT  (1ULL << 31)
+#define MSR_MTRR_CAP          0x000000fe
 #define MSR_ARCH_CAPABILITIES 0x0000010a
 #define ARCH_CAPS_RDCL_NO     0x00000001
 #define ARCH_CAPS_IBRS_ALL    0x00000002
@@ -32,6 +33,7 @@
 #define MSR_LAST_BRANCH       0x000001db /* from, to; the same before the last exception */
 #define MSR_LAST_BRANCH_END   0x000001df
 #define MSR_PAT               0x00000277
+#define XEN_PAT               0x0000050100070406ULL /* the ABI's: WB WT UC- UC WC WP UC UC */
 #define MSR_TSC_DEADLINE      0x000006e0
 #define MSR_X2APIC_FIRST      0x00000800
 #define MSR_X2APIC_ICR        0x00000830

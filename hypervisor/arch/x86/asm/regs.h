@@ -14,6 +14,13 @@
 #define CR0_NW (UL_(1) << 29)
 #define CR0_CD (UL_(1) << 30)
 #define CR0_PG (UL_(1) << 31)
+/* All that there are. */
+#define CR0_VALID                                                                                  \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
+     CR0_PG)
+
+#define CR3_PCID     UL_(0xfff)
+#define CR3_NO_FLUSH (UL_(1) << 63) /* in what is written, with PCIDs */
 
 #define CR4_VME        (UL_(1) << 0)
 #define CR4_PVI        (UL_(1) << 1)
@@ -35,6 +42,7 @@
 #define CR4_SMEP       (UL_(1) << 20)
 #define CR4_SMAP       (UL_(1) << 21)
 #define CR4_PKE        (UL_(1) << 22)
+#define CR4_CET        (UL_(1) << 23)
 
 #define EFLAGS_CF   (UL_(1) << 0)
 #define EFLAGS_MBS  (UL_(1) << 1) /* always set */
@@ -62,6 +70,7 @@
 #define XCR0_PKRU   (UL_(1) << 9)
 
 #ifndef __ASSEMBLY__
+#include <stdbool.h>
 #include <stdint.h>
 #include "lib/compiler.h"
 
@@ -151,5 +160,17 @@ static inline struct cpuid_regs cpuid_count(uint32_t leaf, uint32_t subleaf)
 static inline struct cpuid_regs cpuid(uint32_t leaf)
 {
     return cpuid_count(leaf, 0);
+}
+
+/* How many bits of a linear address page tables translate: of five levels, or of four. */
+static inline unsigned linear_bits(bool la57)
+{
+    return la57 ? 57 : 48;
+}
+
+static inline bool canonical(uint64_t addr, unsigned bits)
+{
+    /* The upper bits are alike: none is set, which wraps round, or all are. */
+    return (addr >> (bits - 1)) - 1 >= (1ULL << (65 - bits)) - 2;
 }
 #endif

@@ -19,9 +19,6 @@ struct mitigations mitigations;
 /* The state components that guests may use: x87, SSE, AVX, AVX-512, protection keys. */
 #define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_YMM | XCR0_AVX512 | XCR0_PKRU)
 
-/* As guests expect it: WB WT UC- UC WC WP UC UC. */
-#define PAT_VALUE 0x0000050100070406ULL
-
 static void read_features(uint32_t *f, uint32_t max_leaf, uint32_t max_ext)
 {
     struct cpuid_regs r = cpuid(1);
@@ -239,7 +236,7 @@ void cpu_init_registers(void)
         xsetbv(0, host_cpu.xcr0_max);
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
     if (cpu_has(PAT))
-        wrmsr(MSR_PAT, PAT_VALUE);
+        wrmsr(MSR_PAT, XEN_PAT);
     wrmsr(MSR_FS_BASE, 0);
     wrmsr(MSR_GS_BASE, 0);
     wrmsr(MSR_KERNEL_GS_BASE, 0);

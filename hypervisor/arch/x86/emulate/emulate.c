@@ -12,6 +12,7 @@
  * computed from.  If memory changed in between, the instruction is run again on what was found, a
  * bounded number of times.
  */
+#include "asm/regs.h"
 #include "private.h"
 
 #define RMW_ATTEMPTS 8
@@ -42,9 +43,7 @@ int emul_pagefault(struct emul_ctxt *ctxt, uint32_t error_code, uint64_t cr2)
 
 bool emul_is_canonical(const struct emul_ctxt *ctxt, uint64_t addr)
 {
-    uint64_t top = 1ull << (ctxt->la57 ? 56 : 47);
-
-    return addr + top < top << 1;
+    return canonical(addr, linear_bits(ctxt->la57));
 }
 
 /* May this kind of access be made through this segment, and does it lie within the limit? */

@@ -8,9 +8,8 @@
  * compare-and-exchange of the eight bytes that were checked; if they have changed, the instruction
  * is run again.  ops->write_segment comes last, when nothing can fail any more.
  */
+#include "asm/regs.h"
 #include "private.h"
-
-#define CR4_UMIP (1u << 11)
 
 #define SYS_LDT      0x2u
 #define SYS_TSS_16   0x1u

@@ -4,19 +4,9 @@
  * checked against the CPL that the caller gives; what a register accepts is the callbacks'
  * business.
  */
+#include "asm/msr.h"
+#include "asm/regs.h"
 #include "private.h"
-
-#define CR0_TS       (1u << 3)
-#define CR4_TSD      (1u << 2)
-#define CR4_DE       (1u << 3)
-#define CR4_PCE      (1u << 8)
-#define CR4_UMIP     (1u << 11)
-#define CR4_FSGSBASE (1u << 16)
-#define CR4_OSXSAVE  (1u << 18)
-
-#define MSR_FS_BASE 0xc0000100u
-#define MSR_GS_BASE 0xc0000101u
-#define MSR_TSC_AUX 0xc0000103u
 
 static int gp_fault(struct emul_state *s)
 {

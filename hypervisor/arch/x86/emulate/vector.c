@@ -7,13 +7,10 @@
  * Which move an opcode is depends on its mandatory prefix, and that on whether it is 66, F3, F2 or
  * none; the tables of the decoder know nothing of it, the one below does.
  */
+#include "asm/regs.h"
 #include "private.h"
 
-#define CR0_EM      (1u << 2)
-#define CR0_TS      (1u << 3)
-#define CR4_OSFXSR  (1u << 9)
-#define CR4_OSXSAVE (1u << 18)
-#define XCR0_AVX    6u /* both the halves that SSE knows and the upper ones */
+#define XCR0_AVX (XCR0_SSE | XCR0_YMM) /* VEX needs both halves */
 
 enum { NP, P66, PF3, PF2 }; /* as VEX numbers them */
 

@@ -207,19 +207,14 @@ void hvm_recover_event(struct vcpu *v, const struct hvm_event *e);
 /* --- start.c --- */
 /* Real-mode start at a page below 1 MB (start-up interrupt), or as after reset. */
 void hvm_reset_state(struct vcpu *v, uint8_t start_page);
-/* Can these be together? */
-bool hvm_modes_ok(const struct domain *d, uint64_t cr0, uint64_t cr4, uint64_t efer);
 
 /* --- records.c: struct guest_kind's --- */
 void hvm_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
 int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 
 /* --- cr.c --- */
-/* What may be set in CR4: bits of features that d's CPU policy shows. */
-uint64_t hvm_cr4_valid(const struct domain *d);
-/* The same of EFER, and LMA. */
-uint64_t hvm_efer_valid(const struct domain *d);
-/* The CPU would take others, too: v is to leave the guest when it writes CR4. */
+/* The CPU would take bits of CR4 that d's CPU policy hides: v is to leave the guest when it writes
+ * CR4. */
 bool hvm_cr4_exits(const struct domain *d);
 /* MOV to CR0, CR3 or CR4 by v; false: #GP. */
 bool hvm_write_cr(struct vcpu *v, unsigned cr, uint64_t val);

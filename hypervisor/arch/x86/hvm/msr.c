@@ -14,7 +14,6 @@
 
 #define MSR_TSC            0x10
 #define MSR_BIOS_SIGN      0x8b
-#define MSR_MTRR_CAP       0xfe
 #define MSR_MTRR_VAR       0x200
 #define MSR_MTRR_VAR_END   0x210
 #define MSR_MTRR_FIX64     0x250

@@ -9,6 +9,7 @@
  * that it could have brought itself into.
  */
 #include "save.h"
+#include "arch/x86/cpu/modes.h"
 #include "arch/x86/cpu/policy.h"
 #include "arch/x86/time/time.h"
 #include "asm/cpufeature.h"
@@ -127,40 +128,31 @@ static void save_cpu(struct vcpu *v, void *record)
     c->tsc = arch_guest_tsc(v);
 }
 
-#define CR0_VALID                                                                                  \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
-     CR0_PG)
 #define EFLAGS_VALID 0x3f7fd5u
 
 static bool modes_ok(const struct domain *d, const struct hvm_hw_cpu *c)
 {
-    bool paging = c->cr0 & CR0_PG, lme = c->msr_efer & EFER_LME, lma = c->msr_efer & EFER_LMA;
+    bool lma = c->msr_efer & EFER_LMA;
 
-    if ((c->cr0 & ~CR0_VALID) || (c->cr4 & ~hvm_cr4_valid(d)) ||
-        (c->msr_efer & ~hvm_efer_valid(d)) || c->cr3 >> host_cpu.phys_bits)
-        return false;
-    if ((paging && !(c->cr0 & CR0_PE)) || ((c->cr0 & CR0_NW) && !(c->cr0 & CR0_CD)))
-        return false;
-    if (lma != (lme && paging) || (lma && !(c->cr4 & CR4_PAE)) || (!lma && (c->cr4 & CR4_PCIDE)))
+    if (!cpu_modes_valid(d->arch.cpu_policy, c->cr0, c->cr4, c->msr_efer) || !cpu_cr3_valid(c->cr3))
         return false;
     if (lma && (c->cs_arbytes & EMUL_SEG_L) && (c->cs_arbytes & EMUL_SEG_DB))
         return false;
     return (c->cr0 & CR0_PE) || !(c->ss_arbytes & EMUL_SEG_DPL); /* real mode is level 0 */
 }
 
-static bool canonical(uint64_t addr)
+/* As WRMSR would take it, whatever the guest's own tables are. */
+static bool address_ok(uint64_t addr)
 {
-    unsigned bits = host_cpu.virt_bits > 48 ? 57 : 48;
-
-    return (uint64_t)((int64_t)(addr << (64 - bits)) >> (64 - bits)) == addr;
+    return canonical(addr, linear_bits(host_cpu.virt_bits > 48));
 }
 
 static bool addresses_ok(const struct hvm_hw_cpu *c)
 {
-    return canonical(c->fs_base) && canonical(c->gs_base) && canonical(c->shadow_gs) &&
-           canonical(c->tr_base) && canonical(c->ldtr_base) && canonical(c->gdtr_base) &&
-           canonical(c->idtr_base) && canonical(c->msr_lstar) && canonical(c->msr_cstar) &&
-           canonical(c->sysenter_esp) && canonical(c->sysenter_eip) && canonical(c->rip);
+    return address_ok(c->fs_base) && address_ok(c->gs_base) && address_ok(c->shadow_gs) &&
+           address_ok(c->tr_base) && address_ok(c->ldtr_base) && address_ok(c->gdtr_base) &&
+           address_ok(c->idtr_base) && address_ok(c->msr_lstar) && address_ok(c->msr_cstar) &&
+           address_ok(c->sysenter_esp) && address_ok(c->sysenter_eip) && address_ok(c->rip);
 }
 
 static bool cpu_ok(const struct domain *d, const struct hvm_hw_cpu *c)
@@ -293,7 +285,7 @@ int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
     const struct cpu_user_regs *from = &ctx->user_regs;
     struct cpu_user_regs *to = &v->arch.regs;
 
-    if (!v->is_initialised || !canonical(from->rip))
+    if (!v->is_initialised || !address_ok(from->rip))
         return -EINVAL; /* what else a vcpu needs is in records */
     for (unsigned i = 0; i < ARRAY_SIZE(gprs); i++)
         memcpy((char *)to + gprs[i].here, (const char *)from + gprs[i].here, 8);
@@ -371,7 +363,7 @@ static void save_mtrr(struct vcpu *v, void *record)
     hvm_vendor->get_msr(v, MSR_PAT, &m->msr_pat_cr);
     memcpy(m->msr_mtrr_var, h->mtrr_var, sizeof(m->msr_mtrr_var));
     memcpy(m->msr_mtrr_fixed, h->mtrr_fixed, sizeof(m->msr_mtrr_fixed));
-    m->msr_mtrr_cap = 0x508;
+    hvm_rdmsr(v, MSR_MTRR_CAP, &m->msr_mtrr_cap);
     m->msr_mtrr_def_type = h->mtrr_def_type;
 }
 

@@ -8,6 +8,7 @@
  * CPU policy hides.
  */
 #include "arch/api/arch_domain.h"
+#include "arch/x86/cpu/modes.h"
 #include "arch/x86/hvm/hvm.h"
 #include "asm/cpufeature.h"
 #include "asm/fpu.h"
@@ -58,21 +59,6 @@ void hvm_reset_state(struct vcpu *v, uint8_t start_page)
     hvm_flush_tlb(v);
 }
 
-/* --- what registers may hold --- */
-
-bool hvm_modes_ok(const struct domain *d, uint64_t cr0, uint64_t cr4, uint64_t efer)
-{
-    bool paging = cr0 & CR0_PG;
-
-    if (cr0 >> 32 || (paging && !(cr0 & CR0_PE)) || ((cr0 & CR0_NW) && !(cr0 & CR0_CD)))
-        return false;
-    if ((cr4 & ~hvm_cr4_valid(d)) || (efer & ~hvm_efer_valid(d)))
-        return false;
-    if (!!(efer & EFER_LMA) != (paging && (efer & EFER_LME)))
-        return false;
-    return efer & EFER_LMA ? cr4 & CR4_PAE : !(cr4 & CR4_PCIDE);
-}
-
 /* --- VCPUOP_initialise --- */
 
 /* A segment register as the guest wants it; not 0: it cannot be so. */
@@ -107,7 +93,7 @@ static int set_modes(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4, u
 {
     if ((cr0 & CR0_PG) && (efer & EFER_LME))
         efer |= EFER_LMA;
-    if (!hvm_modes_ok(v->domain, cr0, cr4, efer) || cr3 >> min(host_cpu.phys_bits, 52u))
+    if (!cpu_modes_valid(v->domain->arch.cpu_policy, cr0, cr4, efer) || !cpu_cr3_valid(cr3))
         return -EINVAL;
     hvm_vendor->set_cr(v, 0, cr0 | CR0_ET);
     hvm_vendor->set_cr(v, 3, cr3);
@@ -127,6 +113,8 @@ static int begin32(struct vcpu *v, const struct vcpu_hvm_x86_32 *c)
     int rc;
 
     if (c->pad1 || c->pad2[0] || c->pad2[1] || c->pad2[2] || (c->eflags & ~EFLAGS_START))
+        return -EINVAL;
+    if (!(c->cr0 & CR0_PE) && (c->ss_ar & EMUL_SEG_DPL)) /* real mode is level 0 */
         return -EINVAL;
     rc = segment(v, EMUL_SEG_CS, c->cs_base, c->cs_limit, c->cs_ar);
     rc = rc ?: segment(v, EMUL_SEG_DS, c->ds_base, c->ds_limit, c->ds_ar);
@@ -149,13 +137,6 @@ static int begin32(struct vcpu *v, const struct vcpu_hvm_x86_32 *c)
     return 0;
 }
 
-static bool canonical(uint64_t addr, uint64_t cr4)
-{
-    unsigned unused = cr4 & CR4_LA57 ? 7 : 16;
-
-    return (uint64_t)((int64_t)(addr << unused) >> unused) == addr;
-}
-
 static int begin64(struct vcpu *v, const struct vcpu_hvm_x86_64 *c)
 {
     struct emul_segment s = {.limit = ~0u,
@@ -164,7 +145,8 @@ static int begin64(struct vcpu *v, const struct vcpu_hvm_x86_64 *c)
     struct cpu_user_regs *r = &v->arch.regs;
     int rc;
 
-    if ((c->rflags & ~(uint64_t)EFLAGS_START) || !canonical(c->rip, c->cr4) || !(c->cr0 & CR0_PG) ||
+    if ((c->rflags & ~(uint64_t)EFLAGS_START) ||
+        !canonical(c->rip, linear_bits(c->cr4 & CR4_LA57)) || !(c->cr0 & CR0_PG) ||
         !(c->efer & EFER_LME))
         return -EINVAL;
     rc = set_modes(v, c->cr0, c->cr3, c->cr4, c->efer);

@@ -4,6 +4,7 @@
  * MSRs, CPUID, I/O ports.  The instruction emulator decodes; the callbacks here decide.  All
  * tables deny by default.
  */
+#include "arch/x86/cpu/modes.h"
 #include "arch/x86/emulate/emulate.h"
 #include "arch/x86/mm/mm.h"
 #include "arch/x86/time/time.h"
@@ -22,7 +23,6 @@
 #include "lib/rangeset.h"
 #include "pv.h"
 
-#define XEN_PAT         0x0000050100070406ULL /* the ABI's, see xen.h on PAT */
 #define CR4_GUEST_SHOWN (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 #define CR4_GUEST_MAY                                                                              \
     (CR4_TSD | CR4_DE | CR4_OSXSAVE | CR4_FSGSBASE | CR4_GUEST_SHOWN | CR4_PGE | CR4_PSE |         \
@@ -176,6 +176,7 @@ static int privop_read_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t *val)
 static int privop_write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
 {
     struct vcpu *v = current;
+    const uint64_t asked = CR4_OSXSAVE | CR4_FSGSBASE; /* what the policy has to show */
     uint64_t cr4 = CR4_GUEST_MAY;
 
     switch (reg) {
@@ -198,10 +199,7 @@ static int privop_write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
         return EMUL_OKAY;
     }
     case 4:
-        if (!cpu_has(XSAVE))
-            cr4 &= ~(uint64_t)CR4_OSXSAVE;
-        if (!cpu_has(FSGSBASE))
-            cr4 &= ~(uint64_t)CR4_FSGSBASE;
+        cr4 &= ~asked | cpu_policy_cr4(v->domain->arch.cpu_policy);
         /* Bits that a PV guest cannot have are dropped, those no CPU of ours has are refused. */
         if (val & ~(cr4 | CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_PCIDE | CR4_PKE))
             return gp(ctxt);

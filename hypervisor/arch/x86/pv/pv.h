@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "arch/x86/emulate/emulate.h"
+#include "asm/regs.h"
 #include "domain/domain.h"
 
 /* --- bounce.c: frames on the guest kernel's stack --- */
@@ -164,8 +165,8 @@ static inline unsigned long kernel_entry32(const struct domain *d, uint16_t cs, 
     return eip ? far_pointer(pv_fixup_selector(d, cs), eip) : 0;
 }
 
+/* PV guests' tables have four levels, as our own. */
 static inline bool is_canonical(unsigned long addr)
 {
-    /* The upper 17 bits are alike: none, which wraps round, or all. */
-    return (addr >> 47) - 1 >= 0x1ffff - 1;
+    return canonical(addr, 48);
 }
