@@ -35,7 +35,6 @@
 #define APIC_LVT_MASKED       0x10000
 #define APIC_LVT_TSC_DEADLINE 0x40000
 #define APIC_LVT_NMI          0x400
-#define APIC_LVT_EXTINT       0x700
 #define APIC_ICR_FIXED        0x00000
 #define APIC_ICR_NMI          0x00400
 #define APIC_ICR_INIT         0x00500
@@ -43,7 +42,6 @@
 #define APIC_ICR_BUSY         0x01000
 #define APIC_ICR_ASSERT       0x04000
 #define APIC_ICR_LEVEL        0x08000
-#define APIC_ICR_ALL_BUT_SELF 0xc0000
 
 extern bool x2apic_enabled;
 extern uint32_t x86_cpu_to_apicid[NR_CPUS]; /* BAD_APIC_ID: no such CPU */

@@ -42,9 +42,8 @@ static inline bool cpu_is_amd(void)
 
 /* Mitigations in force (decided once at boot, before APs); the gate into C reads them. */
 struct mitigations {
-    bool pti;  /* Meltdown: guests' roots lack the hypervisor */
     bool l1tf; /* unsafe non-present entries are refused */
-    bool ibrs, ibpb, stibp, ssbd, verw, lfence, rsb_stuff;
+    bool ibpb, lfence, rsb_stuff;
 };
 extern struct mitigations mitigations;
 

@@ -10,25 +10,22 @@
  */
 #pragma once
 
-#define L4_SLOT(n)          (0xffff000000000000 | ((n) << 39))
-#define HYP_FIRST_SLOT      256
-#define HYP_LAST_SLOT       271
-#define M2P_RO_VIRT         0xffff800000000000
-#define M2P_SLOT            256
-#define PERDOMAIN_SLOT      260
-#define PERDOMAIN_VIRT      0xffff820000000000
-#define HYP_SLOT            261
-#define VMAP_VIRT           0xffff828000000000 /* ioremap, per-CPU stubs: 64 GB */
-#define VMAP_VIRT_END       0xffff829000000000
-#define M2P_RW_VIRT         0xffff829000000000 /* 32 GB */
-#define M2P32_RW_VIRT       0xffff829800000000 /* the same for 32-bit guests: 168 MB */
-#define FRAMETABLE_VIRT     0xffff82a000000000 /* 128 GB: 4 G frames of 32 bytes */
-#define FRAMETABLE_VIRT_END 0xffff82c000000000
-#define HYP_VIRT            0xffff82d040000000 /* the image, 1 GB */
-#define HYP_VIRT_END        0xffff82d080000000
-#define IMAGE_PHYS          0x200000 /* where the image is loaded; linked at HYP_VIRT + this */
-#define DIRECTMAP_VIRT      0xffff830000000000
-#define DIRECTMAP_VIRT_END  0xffff880000000000
+#define HYP_FIRST_SLOT     256
+#define HYP_LAST_SLOT      271
+#define M2P_RO_VIRT        0xffff800000000000
+#define M2P_SLOT           256
+#define PERDOMAIN_SLOT     260
+#define PERDOMAIN_VIRT     0xffff820000000000
+#define HYP_SLOT           261
+#define VMAP_VIRT          0xffff828000000000 /* ioremap, per-CPU stubs: 64 GB */
+#define M2P_RW_VIRT        0xffff829000000000 /* 32 GB */
+#define M2P32_RW_VIRT      0xffff829800000000 /* the same for 32-bit guests: 168 MB */
+#define FRAMETABLE_VIRT    0xffff82a000000000 /* 128 GB: 4 G frames of 32 bytes */
+#define HYP_VIRT           0xffff82d040000000 /* the image, 1 GB */
+#define HYP_VIRT_END       0xffff82d080000000
+#define IMAGE_PHYS         0x200000 /* where the image is loaded; linked at HYP_VIRT + this */
+#define DIRECTMAP_VIRT     0xffff830000000000
+#define DIRECTMAP_VIRT_END 0xffff880000000000
 
 /* In 32-bit guests, the last 2 MB pages but one of their 4 GB (xen-x86_32.h). */
 #define M2P32_RO_VIRT     0xf5800000

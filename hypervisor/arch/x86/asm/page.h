@@ -23,7 +23,6 @@
 #define L3_SHIFT       30
 #define L4_SHIFT       39
 #define PAGE_SIZE_2M   (UL_(1) << L2_SHIFT)
-#define PAGE_SIZE_1G   (UL_(1) << L3_SHIFT)
 
 #ifndef __ASSEMBLY__
 #include "lib/types.h"

@@ -279,15 +279,12 @@ void cpu_identify_late(void)
            host_cpu.vendor_id, host_cpu.family, host_cpu.model, host_cpu.stepping,
            host_cpu.phys_bits);
     printk(KERN_INFO "CPU features:%s\n", used);
-    printk(KERN_INFO "Mitigations: NX WP retpoline%s%s%s%s%s%s%s%s%s%s%s\n",
-           cpu_has(SMEP) ? " SMEP" : "", cpu_has(SMAP) ? " SMAP" : "",
-           mitigations.pti ? " page-table-isolation" : "",
-           mitigations.l1tf ? " L1TF-entries-refused" : "", mitigations.ibrs ? " IBRS" : "",
-           mitigations.ibpb ? " IBPB" : "", mitigations.stibp ? " STIBP" : "",
-           mitigations.ssbd ? " SSBD" : "", mitigations.verw ? " VERW" : "",
-           mitigations.lfence ? " LFENCE" : "", mitigations.rsb_stuff ? " RSB-stuffing" : "");
-    if (intel && !(caps & ARCH_CAPS_RDCL_NO) && !mitigations.pti)
+    printk(KERN_INFO "Mitigations: NX WP retpoline%s%s%s%s%s%s\n", cpu_has(SMEP) ? " SMEP" : "",
+           cpu_has(SMAP) ? " SMAP" : "", mitigations.l1tf ? " L1TF-entries-refused" : "",
+           mitigations.ibpb ? " IBPB" : "", mitigations.lfence ? " LFENCE" : "",
+           mitigations.rsb_stuff ? " RSB-stuffing" : "");
+    if (intel && !(caps & ARCH_CAPS_RDCL_NO))
         printk(KERN_WARN "This CPU may be open to Meltdown, against which nothing is done yet\n");
-    if (intel && !(caps & ARCH_CAPS_MDS_NO) && !mitigations.verw)
+    if (intel && !(caps & ARCH_CAPS_MDS_NO))
         printk(KERN_WARN "This CPU may be open to MDS, against which nothing is done yet\n");
 }

@@ -17,7 +17,6 @@
 #define Ey  OPND(E, Y)
 #define Ev  OPND(E, V)
 #define M_  OPND(M, NONE)
-#define Mb  OPND(M, B)
 #define My  OPND(M, Y)
 #define Mv  OPND(M, V)
 #define Ry  OPND(R, Y)

@@ -21,9 +21,6 @@
 #define MSR_MTRR_FIX4      0x268
 #define MSR_MTRR_DEF_TYPE  0x2ff
 #define MSR_MCG_STATUS     0x17a
-#define MSR_MCG_CTL        0x17b
-#define MSR_MC0            0x400
-#define MSR_MC_END         0x480
 #define MSR_HYPERCALL_PAGE 0x40000000
 #define MSR_K7_EVNTSEL0    0xc0010000 /* four, and as many counters behind them */
 #define MSR_K7_PERFCTR3    0xc0010007
@@ -31,7 +28,6 @@
 #define MSR_K8_HWCR        0xc0010015
 #define MSR_K8_INT_PENDING 0xc0010055
 #define MSR_VM_CR          0xc0010114
-#define MSR_PATCH_LEVEL    0x0000008b
 #define MTRR_CAP           0x508 /* eight variable ranges, fixed ones, write combining */
 
 static uint64_t *mtrr(struct vcpu *v, uint32_t msr)

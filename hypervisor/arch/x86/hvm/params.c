@@ -8,7 +8,6 @@
 #include "lib/errno.h"
 
 #define VIA_TYPE(x) ((x) >> 56)
-#define VIA_PCI     1
 #define VIA_VECTOR  2
 
 /* What a guest may set of its own; the rest is for those who are privileged over it. */

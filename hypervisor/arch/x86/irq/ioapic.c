@@ -17,7 +17,6 @@
 #define REG_SELECT 0x00
 #define REG_WINDOW 0x10
 
-#define IOAPIC_ID      0x00
 #define IOAPIC_VERSION 0x01 /* bits 16..23: highest pin */
 #define IOAPIC_ARB     0x02
 #define IOAPIC_PIN(n)  (0x10 + 2 * (n))

@@ -34,9 +34,7 @@
 #define MSI_ADDRESS_HIGH 0x08
 #define MSI_MAX          32
 
-/* MSI-X: control, then where the table is: BAR in the low three bits, offset above. */
-#define MSIX_CONTROL    0x02
-#define MSIX_ENABLE     0x8000
+/* MSI-X: where the table is: BAR in the low three bits, offset above. */
 #define MSIX_SIZE_MASK  0x07ff /* entries - 1 */
 #define MSIX_TABLE      0x04
 #define MSIX_ENTRY_SIZE 16

@@ -24,7 +24,6 @@ struct cpu_user_regs;
 #define PGT_l2_top   (5ULL << 60) /* L2 of the last GB of a 32-bit guest: its end is ours */
 #define PGT_seg_desc (6ULL << 60) /* used as a GDT or LDT */
 /* 7: PGT_writable, in arch/api/arch_mm.h */
-#define PGT_shared    (8ULL << 60)
 #define PGT_type_mask (15ULL << 60)
 #define PGT_pinned    (1ULL << 59)
 #define PGT_validated (1ULL << 58)
@@ -79,8 +78,6 @@ void flush_tlb_one_mask(const cpumask_t *mask, unsigned long va);
 void leave_guests_mask(const cpumask_t *mask);
 /* On the inter-processor interrupt for flushes. */
 void flush_tlb_interrupt(void);
-
-#define M2P_SHARED (~0ULL >> 1) /* the frame of a shared page, in the machine-to-physical table */
 
 /* Hypervisor's own mappings (arch/x86/mm/paging.c). */
 enum hyp_prot { HYP_RO, HYP_RW, HYP_RX, HYP_UC, HYP_WC };

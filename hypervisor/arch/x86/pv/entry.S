@@ -27,7 +27,6 @@
 #define IRET_NR             23
 #define STACK_SWITCH_NR     3
 #define SET_SEGMENT_BASE_NR 25
-#define VECTOR_DF         8
 
         .text
 
