@@ -17,6 +17,7 @@
 
 struct cpu_user_regs fuzz_regs;
 struct cpu_identity host_cpu = {.vendor = VENDOR_AMD, .phys_bits = 40, .virt_bits = 48};
+struct mitigations mitigations = {.lfence = true};
 bool opt_hvm_fep = true;
 bool hvm_guests_exist;
 

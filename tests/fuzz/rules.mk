@@ -7,7 +7,7 @@ DOMAINS_SRCS := $(addprefix tests/fuzz/,domains.c world.c shadow.c calls.c absen
     hypervisor/arch/x86/pv/descriptors.c hypervisor/arch/x86/boot/e820.c lib/rangeset.c lib/string.c
 # build/fuzz/hvm: the same, and a hardware-virtualised domain on a vendor of its own (hvm_vendor.c).
 HVM_FUZZ_SRCS := $(filter-out tests/fuzz/domains.c,$(DOMAINS_SRCS)) $(addprefix tests/fuzz/,hvm.c hvm_vendor.c) \
-    $(filter-out %/vector.c,$(wildcard hypervisor/arch/x86/hvm/*.c)) $(addprefix hypervisor/arch/x86/cpu/,fpu.c cpuid.c modes.c)
+    $(filter-out %/vector.c,$(wildcard hypervisor/arch/x86/hvm/*.c)) $(addprefix hypervisor/arch/x86/cpu/,fpu.c cpuid.c modes.c msr.c)
 HVM_FUZZ_OBJS := $(patsubst %.c,build/fuzz/o/%.o,$(HVM_FUZZ_SRCS))
 # Comparisons are not traced: scans of tables would take all the time, and calls.c knows what they ask for.
 DOMAINS_OBJS := $(patsubst %.c,build/fuzz/o/%.o,$(DOMAINS_SRCS))

@@ -6,7 +6,7 @@ UNIT_TESTS += $(HVM_TESTS)
 build/unit/hvm-save: tests/unit/hvm/test_save.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,save.c records.c) \
                      $(addprefix hypervisor/arch/x86/cpu/,fpu.c modes.c policy_fit.c)
 build/unit/hvm-cr: tests/unit/hvm/test_cr.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/,$(addprefix hvm/,cr.c records.c start.c) cpu/fpu.c cpu/modes.c)
-build/unit/hvm-cpuid: tests/unit/hvm/test_cpuid.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/,cpu/cpuid.c cpu/fpu.c hvm/cpuid.c pv/cpuid.c)
+build/unit/hvm-cpuid: tests/unit/hvm/test_cpuid.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/,cpu/cpuid.c cpu/fpu.c cpu/msr.c hvm/cpuid.c pv/cpuid.c)
 build/unit/hvm-levels: tests/unit/hvm/test_levels.c $(addprefix hypervisor/arch/x86/cpu/,policy.c policy_fit.c)
 build/unit/hvm-policy: tests/unit/hvm/test_policy.c hypervisor/arch/x86/cpu/policy_fit.c
 build/unit/hvm-vlapic: tests/unit/hvm/test_vlapic.c hypervisor/arch/x86/hvm/vlapic.c

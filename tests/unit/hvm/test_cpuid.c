@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* CPUID of both kinds of guests: what is the same for them, and what is not. */
+/* CPUID and MSRs of both kinds of guests: what is the same for them, and what is not. */
 #include "vendor.h"
 #include "arch/fake/fake.h"
 #include "arch/x86/cpu/policy.h"
 #include "arch/x86/pv/pv.h"
 #include "arch/x86/time/time.h"
+#include "asm/cpufeature.h"
 #include "asm/msr.h"
 #include "asm/regs.h"
 #include "mem/mem.h"
@@ -12,6 +13,7 @@
 #include "test.h"
 
 uint32_t cpu_khz = 2000000;
+struct mitigations mitigations;
 
 static xen_cpuid_leaf_t leaf[] = {{.leaf = 1}, {.leaf = 7}, {.leaf = 0xb}, {.leaf = 0x80000001}};
 static struct vcpu *hvm, *pv;
@@ -135,12 +137,44 @@ static void test_state(void **state)
     is(pv, 1, 0, 0, 4u << 24, 3u << 26, 1u << 9);
 }
 
+static void reads(uint32_t msr, bool there, uint64_t want)
+{
+    uint64_t val;
+
+    assert_int_equal(cpu_policy_rdmsr(pv, msr, &val), there);
+    assert_int_equal(val, want);
+}
+
+static void test_msrs(void **state)
+{
+    struct cpu_policy p = {.cpuid_faulting = false};
+
+    (void)state;
+    pv->domain->arch.cpu_policy = &p;
+    reads(MSR_PLATFORM_INFO, true, 0);
+    assert_true(cpu_policy_misc_features_ok(pv, 0));
+    assert_false(cpu_policy_misc_features_ok(pv, FEATURES_CPUID_FAULT));
+    p.cpuid_faulting = true;
+    reads(MSR_PLATFORM_INFO, true, PLATFORM_CPUID_FAULT);
+    assert_true(cpu_policy_misc_features_ok(pv, FEATURES_CPUID_FAULT));
+    assert_false(cpu_policy_misc_features_ok(pv, 2));
+    reads(MSR_EFER, false, 0);
+    host_cpu.vendor = VENDOR_INTEL;
+    reads(MSR_DE_CFG, false, 0);
+    host_cpu.vendor = VENDOR_AMD;
+    reads(MSR_DE_CFG, true, 0);
+    mitigations.lfence = true;
+    reads(MSR_DE_CFG, true, DE_CFG_LFENCE_SERIAL);
+    reads(MSR_HWCR, true, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_hypervisor_leaves, setup),
         cmocka_unit_test_setup(test_own_numbers, setup),
         cmocka_unit_test_setup(test_state, setup),
+        cmocka_unit_test_setup(test_msrs, setup),
     };
 
     return cmocka_run_group_tests_name("hvm-cpuid", tests, NULL, NULL);

@@ -2,12 +2,14 @@
 /* Model-specific registers: numbers, bits, access. */
 #pragma once
 
+#define MSR_TSC               0x00000010
 #define MSR_APIC_BASE         0x0000001b
 #define APIC_BASE_BSP         0x00000100
 #define APIC_BASE_X2APIC      0x00000400
 #define APIC_BASE_ENABLE      0x00000800
 #define MSR_PRED_CMD          0x00000049
 #define PRED_CMD_IBPB         0x00000001
+#define MSR_UCODE_REV         0x0000008b
 #define MSR_PLATFORM_INFO     0x000000ce
 #define PLATFORM_CPUID_FAULT  (1ULL << 31)
 #define MSR_MTRR_CAP          0x000000fe
@@ -18,6 +20,7 @@
 #define MSR_SYSENTER_ESP      0x00000175
 #define MSR_SYSENTER_EIP      0x00000176
 #define MSR_MCG_CAP           0x00000179
+#define MSR_MCG_STATUS        0x0000017a
 #define MSR_MISC_FEATURES     0x00000140 /* MISC_FEATURES_ENABLES */
 #define FEATURES_CPUID_FAULT  0x00000001
 #define MSR_MISC_ENABLE       0x000001a0
@@ -44,6 +47,7 @@
 #define MSR_GS_BASE           0xc0000101
 #define MSR_KERNEL_GS_BASE    0xc0000102
 #define MSR_TSC_AUX           0xc0000103
+#define MSR_SYSCFG            0xc0010010
 #define MSR_HWCR              0xc0010015
 #define HWCR_CPUID_USER_DIS   (1ULL << 35)
 #define MSR_DE_CFG            0xc0011029

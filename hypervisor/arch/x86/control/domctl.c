@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* domctl: what only x86 knows. */
 #include "arch/api/arch_domain.h"
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/mm/mm.h"
 #include "arch/x86/guest.h"
 #include "arch/x86/time/time.h"
@@ -231,7 +232,7 @@ long domctl_set_vcpu_msrs(struct call *c, struct xen_domctl *op)
         if (copy_elem_from_guest(&msr, msrs->msrs, i))
             return -EFAULT;
         if (i || msr.index != MSR_MISC_FEATURES || msr.reserved ||
-            msr.value > host_cpu.cpuid_faulting) {
+            !cpu_policy_misc_features_ok(v, msr.value)) {
             msrs->msr_count = i;
             return -EINVAL;
         }

@@ -12,20 +12,15 @@
 #include "hypercall/guest_access.h"
 #include "kernel/console.h"
 
-#define MSR_TSC            0x10
-#define MSR_BIOS_SIGN      0x8b
 #define MSR_MTRR_VAR       0x200
 #define MSR_MTRR_VAR_END   0x210
 #define MSR_MTRR_FIX64     0x250
 #define MSR_MTRR_FIX16     0x258
 #define MSR_MTRR_FIX4      0x268
 #define MSR_MTRR_DEF_TYPE  0x2ff
-#define MSR_MCG_STATUS     0x17a
 #define MSR_HYPERCALL_PAGE 0x40000000
 #define MSR_K7_EVNTSEL0    0xc0010000 /* four, and as many counters behind them */
 #define MSR_K7_PERFCTR3    0xc0010007
-#define MSR_K8_SYSCFG      0xc0010010
-#define MSR_K8_HWCR        0xc0010015
 #define MSR_K8_INT_PENDING 0xc0010055
 #define MSR_VM_CR          0xc0010114
 #define MTRR_CAP           0x508 /* eight variable ranges, fixed ones, write combining */
@@ -66,26 +61,15 @@ bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_MTRR_CAP:
         *val = MTRR_CAP;
         return true;
-    case MSR_PLATFORM_INFO:
-        *val = v->domain->arch.cpu_policy->cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
-        return true;
     case MSR_MISC_FEATURES:
         *val = v->arch.cpuid_faults ? FEATURES_CPUID_FAULT : 0;
         return true;
-    case MSR_DE_CFG:
-        *val = DE_CFG_LFENCE_SERIAL;
-        return true;
-    case MSR_MCG_CAP:
-    case MSR_MCG_STATUS:
-    case MSR_BIOS_SIGN:
-    case MSR_K8_SYSCFG:
-    case MSR_K8_HWCR:
     case MSR_VM_CR:
     case MSR_K8_INT_PENDING:
     case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3: /* they count nothing */
         return true;
     default:
-        return hvm_vendor->get_msr(v, msr, val);
+        return cpu_policy_rdmsr(v, msr, val) || hvm_vendor->get_msr(v, msr, val);
     }
 }
 
@@ -126,14 +110,14 @@ bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
     case MSR_HYPERCALL_PAGE:
         return write_hypercall_page(v, val);
     case MSR_TSC: /* the clock is the hypervisor's: dropped */
-    case MSR_BIOS_SIGN:
+    case MSR_UCODE_REV:
     case MSR_MCG_STATUS:
-    case MSR_K8_HWCR:
+    case MSR_HWCR:
     case MSR_DE_CFG:
     case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3: /* kernels stop them all without a look at CPUID */
         return true;
     case MSR_MISC_FEATURES:
-        if (val & ~FEATURES_CPUID_FAULT || (val && !v->domain->arch.cpu_policy->cpuid_faulting))
+        if (!cpu_policy_misc_features_ok(v, val))
             return false;
         v->arch.cpuid_faults = val;
         return true;

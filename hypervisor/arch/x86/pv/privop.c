@@ -5,11 +5,11 @@
  * tables deny by default.
  */
 #include "arch/x86/cpu/modes.h"
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/emulate/emulate.h"
 #include "arch/x86/mm/mm.h"
 #include "arch/x86/time/time.h"
 #include "asm/fpu.h"
-#include "asm/cpufeature.h"
 #include "asm/io.h"
 #include "asm/layout.h"
 #include "asm/msr.h"
@@ -27,9 +27,6 @@
 #define CR4_GUEST_MAY                                                                              \
     (CR4_TSD | CR4_DE | CR4_OSXSAVE | CR4_FSGSBASE | CR4_GUEST_SHOWN | CR4_PGE | CR4_PSE |         \
      CR4_MCE | CR4_VME | CR4_PCE)
-#define MSR_UCODE_REV  0x8b
-#define MSR_MCG_STATUS 0x17a
-#define MSR_SYSCFG     0xc0010010
 
 static int gp(struct emul_ctxt *ctxt)
 {
@@ -263,27 +260,16 @@ static int privop_read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
             break;
         *val = rdmsr(MSR_APIC_BASE) | (v->vcpu_id ? 0 : APIC_BASE_BSP);
         return EMUL_OKAY;
-    case MSR_UCODE_REV:
-    case MSR_MCG_CAP:
-    case MSR_MCG_STATUS:
     case MSR_MISC_ENABLE:
     case MSR_DEBUGCTL: /* branch records are not for guests */
         *val = 0;
         return EMUL_OKAY;
-    case MSR_PLATFORM_INFO:
-        *val = host_cpu.cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
-        return EMUL_OKAY;
     case MSR_MISC_FEATURES:
         *val = v->arch.cpuid_faults;
         return EMUL_OKAY;
-    case MSR_DE_CFG:
-    case MSR_HWCR:
-    case MSR_SYSCFG:
-        if (host_cpu.vendor != VENDOR_AMD && host_cpu.vendor != VENDOR_HYGON)
-            break;
-        *val = msr == MSR_DE_CFG && cpu_has(LFENCE_DISPATCH) ? DE_CFG_LFENCE_SERIAL : 0;
-        return EMUL_OKAY;
     default:
+        if (cpu_policy_rdmsr(v, msr, val))
+            return EMUL_OKAY;
         break;
     }
     /* An early kernel without a #GP handler is spared (arch-x86/xen.h, struct trap_info). */
@@ -300,7 +286,7 @@ static int privop_write_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t val)
 
     switch (msr) {
     case MSR_MISC_FEATURES:
-        if (val & ~(uint64_t)host_cpu.cpuid_faulting)
+        if (!cpu_policy_misc_features_ok(current, val))
             return gp(ctxt);
         current->arch.cpuid_faults = val;
         return EMUL_OKAY;

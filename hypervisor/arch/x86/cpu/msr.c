@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/* MSRs that hold the same whatever kind of guest reads them. */
+#include "asm/msr.h"
+#include "asm/cpufeature.h"
+#include "domain/domain.h"
+#include "policy.h"
+
+bool cpu_policy_rdmsr(const struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+    *val = 0;
+    switch (msr) {
+    case MSR_PLATFORM_INFO:
+        *val = v->domain->arch.cpu_policy->cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
+        return true;
+    case MSR_DE_CFG:
+        *val = mitigations.lfence ? DE_CFG_LFENCE_SERIAL : 0;
+        return cpu_is_amd();
+    case MSR_HWCR:
+    case MSR_SYSCFG:
+        return cpu_is_amd();
+    case MSR_UCODE_REV:
+    case MSR_MCG_CAP:
+    case MSR_MCG_STATUS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool cpu_policy_misc_features_ok(const struct vcpu *v, uint64_t val)
+{
+    return !(val & ~(uint64_t)FEATURES_CPUID_FAULT) &&
+           (!val || v->domain->arch.cpu_policy->cpuid_faulting);
+}
