@@ -46,7 +46,7 @@ static void fpu_forget_pointers(void)
 {
     static const int32_t zero;
 
-    if (host_cpu.vendor == VENDOR_AMD || host_cpu.vendor == VENDOR_HYGON)
+    if (cpu_is_amd())
         __asm__ volatile("fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
 }
 
