@@ -9,7 +9,7 @@ build/unit/hvm-cr: tests/unit/hvm/test_cr.c tests/unit/hvm/vendor.c $(addprefix 
 build/unit/hvm-cpuid: tests/unit/hvm/test_cpuid.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/,cpu/cpuid.c cpu/fpu.c cpu/msr.c hvm/cpuid.c pv/cpuid.c)
 build/unit/hvm-levels: tests/unit/hvm/test_levels.c $(addprefix hypervisor/arch/x86/cpu/,policy.c policy_fit.c)
 build/unit/hvm-policy: tests/unit/hvm/test_policy.c hypervisor/arch/x86/cpu/policy_fit.c
-build/unit/hvm-vlapic: tests/unit/hvm/test_vlapic.c hypervisor/arch/x86/hvm/vlapic.c
+build/unit/hvm-vlapic: tests/unit/hvm/test_vlapic.c $(addprefix hypervisor/arch/x86/hvm/,vlapic.c vlapic_timer.c)
 build/unit/hvm-p2m_types: tests/unit/hvm/test_p2m_types.c hypervisor/arch/x86/hvm/p2m.c tests/unit/mem/ground.c $(wildcard hypervisor/mem/*.c)
 build/unit/hvm-dirty: tests/unit/hvm/test_dirty.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,dirty.c p2m.c) \
                       hypervisor/arch/x86/cpu/fpu.c

@@ -295,6 +295,20 @@ static void test_init_and_start_up(void **state)
     assert_int_equal(upcalls, 1); /* what was pending is not forgotten */
     assert_false(d->vcpu[2]->pause_flags & BIT(VPF_down));
     assert_int_equal(vlapic_read(d->vcpu[2], LVTT), MASKED);
+    /* It stays in x2APIC mode, if it was, where its logical number cannot be written. */
+    all_to_x2apic();
+    assert_true(wr(MSR(ICR), 5 << 8 | 0x4000 | 18ULL << 32));
+    v = d->vcpu[9];
+    assert_true(vlapic_wrmsr(d->vcpu[0], MSR(ICR), 6 << 8 | 0x12 | 18ULL << 32));
+    assert_int_equal(resets, 2);
+    assert_int_equal(rd(MSR(ID)), 18);
+    assert_int_equal(rd(MSR(LDR)), 1u << 16 | 1u << 2);
+}
+
+static void test_start_up_not_asked_for(void **state)
+{
+    (void)state;
+    vlapic_write(v, ICR2, 4 << 24);
     vlapic_write(v, ICR, 5 << 8 | 0x8000); /* INIT de-asserted */
     assert_false(d->vcpu[2]->pause_flags & BIT(VPF_down));
     vlapic_write(v, ICR, 5 << 8 | 0x4000 | 1 << 18); /* not to oneself */
@@ -364,6 +378,12 @@ static void test_deadline(void **state)
     assert_int_equal(pass(0, 0x41), 1);
     assert_true(wr(MSR_TSC_DEADLINE, ~0ULL)); /* never */
     assert_int_equal(pass(SECONDS(100000), 0x41), 0);
+    /* Out of a record: two modes at once are one, as when they are written. */
+    v->arch.hvm->lapic.reg[APIC_REG(LVTT)] = DEADLINE_MODE | PERIODIC | 0x41;
+    v->arch.hvm->lapic.deadline = arch_guest_tsc(v) + 2000000;
+    vlapic_restart(v);
+    assert_int_equal(vlapic_read(v, LVTT), DEADLINE_MODE | 0x41);
+    assert_int_equal(pass(MILLISECS(1), 0x41), 1);
     vlapic_write(v, LVTT, 0x41); /* disarmed */
     assert_int_equal(rd(MSR_TSC_DEADLINE), 0);
     policy.leaf[0].c = 1u << 21;
@@ -486,6 +506,7 @@ int main(void)
         T(test_ipis_of_xapic),
         T(test_ipis_of_x2apic),
         T(test_init_and_start_up),
+        T(test_start_up_not_asked_for),
         T(test_one_shot),
         T(test_periodic),
         T(test_deadline),

@@ -48,7 +48,7 @@ extern uint32_t x86_cpu_to_apicid[NR_CPUS]; /* BAD_APIC_ID: no such CPU */
 extern uint32_t x86_cpu_to_acpiid[NR_CPUS];
 #define BAD_APIC_ID (~0u)
 
-/* A guest's: even ones, so that no two vcpus look like threads of one core. */
+/* A guest's: the MADT that the tools make numbers vcpus so. */
 static inline uint32_t vcpu_apic_id(unsigned vcpu_id)
 {
     return vcpu_id * 2;

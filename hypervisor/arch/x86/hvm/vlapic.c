@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * The local APIC of a vcpu: as a page of registers, or as MSRs (x2APIC), with a timer in all three
- * modes.  There are no interrupt lines and no I/O APIC behind it: what arrives are interrupts
- * between vcpus, its own timer, and the upcalls of event channels.
+ * The local APIC of a vcpu: as a page of registers, or as MSRs (x2APIC); its timer is in
+ * vlapic_timer.c.  There are no interrupt lines and no I/O APIC behind it: what arrives are
+ * interrupts between vcpus, its own timer, and the upcalls of event channels.
  *
  * IRR is set by anybody; all else is touched by the vcpu itself, or while it does not run, but for
- * the timer's state, which is under the lock: it may fire on another CPU.  An interrupt that is
+ * the timer's state, which is under the lock.  An interrupt that is
  * raised unblocks its vcpu or interrupts the CPU that it runs on.
  *
- * What a sender costs is bounded by the number of vcpus; a timer asked to be faster than MIN_PERIOD
- * is made to keep that, and ticks that nobody takes keep UNHEARD_PERIOD.
+ * What a sender costs is bounded by the number of vcpus.
  */
+#include "vlapic_private.h"
 #include "arch/api/arch_domain.h"
 #include "arch/api/arch_time.h"
 #include "arch/x86/cpu/policy.h"
-#include "arch/x86/hvm/hvm.h"
 #include "arch/x86/time/time.h"
 #include "asm/apic.h"
 #include "asm/irq_vectors.h"
@@ -22,48 +21,15 @@
 #include "kernel/console.h"
 #include "lib/string.h"
 
-enum {
-    R_ID = 0x20,
-    R_VERSION = 0x30,
-    R_TPR = 0x80,
-    R_APR = 0x90,
-    R_PPR = 0xa0,
-    R_EOI = 0xb0,
-    R_LDR = 0xd0,
-    R_DFR = 0xe0,
-    R_SVR = 0xf0,
-    R_ISR = 0x100,
-    R_TMR = 0x180,
-    R_IRR = 0x200,
-    R_ESR = 0x280,
-    R_ICR = 0x300,
-    R_ICR2 = 0x310,
-    R_LVTT = 0x320,
-    R_LVT_THERMAL = 0x330,
-    R_LVT_PERF = 0x340,
-    R_LVT0 = 0x350,
-    R_LVT1 = 0x360,
-    R_LVT_ERROR = 0x370,
-    R_TIMER_INIT = 0x380,
-    R_TIMER_NOW = 0x390,
-    R_TIMER_DIVIDE = 0x3e0,
-    R_SELF_IPI = 0x3f0,
-};
-
 #define VERSION_MAXLVT 0x50014 /* six entries, integrated */
 #define SVR_ENABLED    0x100
-#define SVR_BITS       0x3ff /* the last: focus processors, which there are none of */
-#define LVT_MASKED     0x10000
-#define TIMER_MODE     0x60000
-#define TIMER_PERIODIC 0x20000
-#define TIMER_DEADLINE 0x40000
+#define SVR_BITS       0x3ff  /* the last: focus processors, which there are none of */
 #define LVT_PENDING    0x1000 /* read-only: nothing is ever under way */
 #define ESR_SENT       0x20   /* an illegal vector was sent */
 #define ESR_RECEIVED   0x40
 #define ESR_REGISTER   0x80 /* no such register */
 #define F1_C_X2APIC    (1u << 21)
 #define F1_C_DEADLINE  (1u << 24)
-#define BUS_NS         10 /* the timer's clock has 100 MHz */
 
 #define ICR_MODE(x)      (((x) >> 8) & 7)
 #define ICR_LOGICAL      0x800
@@ -72,16 +38,6 @@ enum {
 #define ICR_VALID        0xccfffu /* of x2APIC mode, which has no delivery status */
 #define ICR_SHORTHAND(x) (((x) >> 18) & 3)
 enum { MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_NMI = 4, MODE_INIT, MODE_STARTUP };
-
-static struct vlapic *lapic_of(const struct vcpu *v)
-{
-    return &v->arch.hvm->lapic;
-}
-
-static inline uint32_t *reg(struct vlapic *l, unsigned off)
-{
-    return &l->reg[APIC_REG(off)];
-}
 
 static bool has_feature(const struct vcpu *v, uint32_t bit)
 {
@@ -95,18 +51,25 @@ static bool x2apic(const struct vlapic *l)
     return l->base & APIC_BASE_X2APIC;
 }
 
-/* The MADT that the tools make numbers vcpus so. */
 static uint32_t vlapic_id(const struct vcpu *v)
 {
     return vcpu_apic_id(v->vcpu_id);
 }
 
-static void stop_timer(struct vlapic *l)
+static uint32_t x2apic_logical_id(uint32_t id)
 {
-    timer_stop(&l->timer);
-    l->counting = false;
-    l->deadline = 0;
-    *reg(l, R_TIMER_INIT) = 0;
+    return (id & 0xffff0) << 12 | 1u << (id & 15);
+}
+
+/* ID and, where it follows from that, the logical one, as the mode has them. */
+static void set_id(struct vcpu *v)
+{
+    struct vlapic *l = lapic_of(v);
+    uint32_t id = vlapic_id(v);
+
+    *reg(l, R_ID) = x2apic(l) ? id : id << 24;
+    if (x2apic(l))
+        *reg(l, R_LDR) = x2apic_logical_id(id);
 }
 
 /* As after a reset, or (keep_base) INIT, which leaves APIC_BASE alone. */
@@ -116,13 +79,13 @@ static void vlapic_reset(struct vcpu *v, bool keep_base)
     static const uint16_t lvt[] = {R_LVTT, R_LVT_THERMAL, R_LVT_PERF, R_LVT0, R_LVT1, R_LVT_ERROR};
 
     spin_lock(&l->lock);
-    stop_timer(l);
+    vlapic_timer_stop(l);
     memset(l->reg, 0, sizeof(l->reg));
     l->errors = 0;
     l->irr_words = 0;
     if (!keep_base)
         l->base = VLAPIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->vcpu_id ? 0 : APIC_BASE_BSP);
-    *reg(l, R_ID) = x2apic(l) ? vlapic_id(v) : vlapic_id(v) << 24;
+    set_id(v);
     *reg(l, R_VERSION) = VERSION_MAXLVT;
     *reg(l, R_DFR) = ~0u;
     *reg(l, R_SVR) = 0xff;
@@ -136,11 +99,6 @@ static void vlapic_reset(struct vcpu *v, bool keep_base)
 static void set_vector(struct vlapic *l, unsigned first, uint8_t vector)
 {
     __atomic_fetch_or(reg(l, first + (vector / 32) * 16), 1u << (vector % 32), __ATOMIC_SEQ_CST);
-}
-
-static bool is_requested(const struct vlapic *l, uint8_t vector)
-{
-    return READ_ONCE(l->reg[APIC_REG(R_IRR) + vector / 32]) & (1u << (vector % 32));
 }
 
 static void clear_vector(struct vlapic *l, unsigned first, uint8_t vector)
@@ -274,11 +232,6 @@ void vlapic_set_tpr(struct vcpu *v, uint8_t tpr)
 
 /* --- interrupts between vcpus --- */
 
-static uint32_t x2apic_logical_id(uint32_t id)
-{
-    return (id & 0xffff0) << 12 | 1u << (id & 15);
-}
-
 static bool matches(struct vcpu *v, uint32_t dest, bool logical, bool sender_x2apic)
 {
     struct vlapic *l = lapic_of(v);
@@ -381,128 +334,6 @@ static void send(struct vcpu *from, uint32_t icr, uint32_t dest)
     }
 }
 
-/* --- the timer --- */
-
-static unsigned divider(struct vlapic *l)
-{
-    uint32_t d = *reg(l, R_TIMER_DIVIDE);
-    unsigned log = ((d & 3) | (d >> 1 & 4)) + 1;
-
-    return log == 8 ? 1 : 1u << log;
-}
-
-static s_time_t period(struct vlapic *l)
-{
-    return (s_time_t)*reg(l, R_TIMER_INIT) * BUS_NS * divider(l);
-}
-
-/* At least this, so that a guest cannot keep the timer's CPU busy with its own; and this where
- * nobody hears of it: it is masked, the last has not been taken yet, or the vcpu is down. */
-#define MIN_PERIOD     MICROSECS(50)
-#define UNHEARD_PERIOD MILLISECS(1)
-
-/* From one end of a periodic count to the next that is worth a timer. */
-static s_time_t step_of(struct vlapic *l, bool heard)
-{
-    s_time_t step = max(period(l), MIN_PERIOD);
-
-    return heard ? step : step * DIV_ROUND_UP(UNHEARD_PERIOD, step);
-}
-
-static uint32_t timer_mode(struct vlapic *l)
-{
-    return *reg(l, R_LVTT) & TIMER_MODE;
-}
-
-static void timer_fired(void *data)
-{
-    struct vcpu *v = data;
-    struct vlapic *l = lapic_of(v);
-    s_time_t now = NOW();
-    uint32_t lvt;
-    bool due, heard;
-
-    spin_lock(&l->lock);
-    lvt = *reg(l, R_LVTT);
-    due = l->counting && now >= l->due; /* or it has been set anew meanwhile */
-    heard = !(lvt & LVT_MASKED) && !is_requested(l, lvt) && !test_bit(VPF_down, &v->pause_flags);
-    if (due && timer_mode(l) == TIMER_PERIODIC) {
-        l->due = max(l->due + step_of(l, heard), now);
-        timer_set(&l->timer, l->due);
-    } else if (due) {
-        l->counting = false;
-        l->deadline = 0;
-    }
-    spin_unlock(&l->lock);
-    if (due && !(lvt & LVT_MASKED))
-        vlapic_raise(v, lvt);
-}
-
-/* The functions below are called under the lock. */
-
-static void count_until(struct vlapic *l, s_time_t due)
-{
-    l->counting = true;
-    l->due = due;
-    timer_set_here(&l->timer, due);
-}
-
-static void start_count(struct vlapic *l)
-{
-    timer_stop(&l->timer);
-    l->counting = false;
-    if (period(l) && timer_mode(l) != TIMER_DEADLINE)
-        count_until(l, NOW() + period(l));
-}
-
-/* Bus clocks that are left, divided as the register says. */
-static uint32_t count_now(struct vlapic *l)
-{
-    s_time_t left = l->due - NOW();
-
-    if (!l->counting || timer_mode(l) == TIMER_DEADLINE)
-        return 0;
-    if (timer_mode(l) == TIMER_PERIODIC)
-        left %= step_of(l, true); /* it may be several times that */
-    return left <= 0 ? 1 : min((uint64_t)left / (BUS_NS * divider(l)), (uint64_t)UINT32_MAX);
-}
-
-#define FAR_OFF (INT64_MAX / 4) /* some years, which no sum overflows */
-
-/* How long the guest's TSC takes for so many ticks. */
-static s_time_t guest_ticks_to_ns(const struct vcpu *v, uint64_t ticks)
-{
-    const struct domain *d = v->domain;
-    uint64_t khz = d->arch.vtsc ? d->arch.tsc_khz : cpu_khz, ms = ticks / khz;
-
-    if (ms > FAR_OFF / 1000000)
-        return FAR_OFF;
-    return (s_time_t)(ms * 1000000 + ticks % khz * 1000000 / khz);
-}
-
-static void set_deadline(struct vcpu *v, uint64_t tsc)
-{
-    struct vlapic *l = lapic_of(v);
-    uint64_t now = arch_guest_tsc(v);
-
-    if (timer_mode(l) != TIMER_DEADLINE)
-        return;
-    timer_stop(&l->timer);
-    l->counting = false;
-    l->deadline = tsc;
-    if (tsc)
-        count_until(l, NOW() + (tsc > now ? guest_ticks_to_ns(v, tsc - now) : 0));
-}
-
-static void set_divider(struct vlapic *l, uint32_t val)
-{
-    uint32_t left = count_now(l);
-
-    *reg(l, R_TIMER_DIVIDE) = val & 0xb;
-    if (l->counting && timer_mode(l) != TIMER_DEADLINE)
-        count_until(l, NOW() + (s_time_t)left * BUS_NS * divider(l));
-}
-
 /* --- registers --- */
 
 static bool is_lvt(unsigned off)
@@ -526,22 +357,24 @@ static uint32_t lvt_bits(const struct vcpu *v, unsigned off)
     }
 }
 
-/* Changing between one-shot and periodic leaves a count as it is; with deadlines there is none. */
+/* What the register holds when that has been written. */
+static uint32_t lvt_value(const struct vcpu *v, unsigned off, uint32_t val)
+{
+    if (val & TIMER_DEADLINE)
+        val &= ~TIMER_PERIODIC; /* the two together are reserved */
+    return val & lvt_bits(v, off) & ~LVT_PENDING;
+}
+
 static void set_lvt(struct vcpu *v, unsigned off, uint32_t val)
 {
     struct vlapic *l = lapic_of(v);
 
     if (!(*reg(l, R_SVR) & SVR_ENABLED))
         val |= LVT_MASKED;
-    if (val & TIMER_DEADLINE)
-        val &= ~TIMER_PERIODIC; /* the two together are reserved */
-    val &= lvt_bits(v, off) & ~LVT_PENDING;
+    val = lvt_value(v, off, val);
     spin_lock(&l->lock);
-    if (off == R_LVTT && ((val ^ *reg(l, off)) & TIMER_DEADLINE))
-        stop_timer(l);
-    else if (off == R_LVTT && l->counting && timer_mode(l) == TIMER_PERIODIC &&
-             (*reg(l, off) & LVT_MASKED))
-        count_until(l, NOW() + (l->due - NOW()) % step_of(l, true));
+    if (off == R_LVTT)
+        vlapic_timer_mode_changes(l, val);
     WRITE_ONCE(*reg(l, off), val);
     spin_unlock(&l->lock);
 }
@@ -571,22 +404,14 @@ void vlapic_restart(struct vcpu *v)
 {
     struct vlapic *l = lapic_of(v);
 
-    *reg(l, R_ID) = x2apic(l) ? vlapic_id(v) : vlapic_id(v) << 24;
-    if (x2apic(l))
-        *reg(l, R_LDR) = x2apic_logical_id(vlapic_id(v));
+    set_id(v);
     *reg(l, R_VERSION) = VERSION_MAXLVT;
     *reg(l, R_TPR) &= 0xff;
     *reg(l, R_SVR) &= SVR_BITS;
     for (unsigned off = R_LVTT; off <= R_LVT_ERROR; off += 16)
-        *reg(l, off) &= lvt_bits(v, off) & ~LVT_PENDING;
-    *reg(l, R_TIMER_DIVIDE) &= 0xb;
+        *reg(l, off) = lvt_value(v, off, *reg(l, off));
     l->irr_words = 0xff;
-    spin_lock(&l->lock);
-    if (timer_mode(l) == TIMER_DEADLINE)
-        set_deadline(v, l->deadline);
-    else
-        start_count(l);
-    spin_unlock(&l->lock);
+    vlapic_timer_restart(v);
 }
 
 /* Registers that there are none of, as a page of them has gaps. */
@@ -600,17 +425,13 @@ static bool exists(unsigned off)
 uint32_t vlapic_read(struct vcpu *v, unsigned off)
 {
     struct vlapic *l = lapic_of(v);
-    uint32_t val;
 
     off &= ~15u;
     switch (off) {
     case R_PPR:
         return ppr(l);
     case R_TIMER_NOW:
-        spin_lock(&l->lock);
-        val = count_now(l);
-        spin_unlock(&l->lock);
-        return val;
+        return vlapic_timer_now(l);
     case R_EOI:
         return 0;
     default:
@@ -619,18 +440,6 @@ uint32_t vlapic_read(struct vcpu *v, unsigned off)
         error(v, ESR_REGISTER);
         return 0;
     }
-}
-
-static void write_timer(struct vlapic *l, unsigned off, uint32_t val)
-{
-    spin_lock(&l->lock);
-    if (off == R_TIMER_DIVIDE)
-        set_divider(l, val);
-    else if (timer_mode(l) != TIMER_DEADLINE) {
-        *reg(l, R_TIMER_INIT) = val;
-        start_count(l);
-    }
-    spin_unlock(&l->lock);
 }
 
 void vlapic_write(struct vcpu *v, unsigned off, uint32_t val)
@@ -667,7 +476,7 @@ void vlapic_write(struct vcpu *v, unsigned off, uint32_t val)
         break;
     case R_TIMER_INIT:
     case R_TIMER_DIVIDE:
-        write_timer(l, off, val);
+        vlapic_timer_write(l, off, val);
         break;
     default:
         if (is_lvt(off))
@@ -724,6 +533,7 @@ static bool set_base(struct vcpu *v, uint64_t val)
 {
     struct vlapic *l = lapic_of(v);
     uint64_t on = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
+    bool off;
 
     if ((val ^ l->base) & ~on) /* it stays where it is */
         return false;
@@ -733,16 +543,13 @@ static bool set_base(struct vcpu *v, uint64_t val)
         ((l->base & on) == on && (val & on) == APIC_BASE_ENABLE) ||
         (!(l->base & on) && (val & on) == on))
         return false;
-    if (!(val & APIC_BASE_ENABLE) && (l->base & APIC_BASE_ENABLE)) {
+    off = (l->base & ~val) & APIC_BASE_ENABLE;
+    l->base = val;
+    if (off) {
         vlapic_reset(v, true);
         hvm_raise_upcall(v); /* which was forgotten just now */
-    }
-    l->base = val;
-    if (x2apic(l)) {
-        *reg(l, R_ID) = vlapic_id(v);
-        *reg(l, R_LDR) = x2apic_logical_id(vlapic_id(v));
     } else
-        *reg(l, R_ID) = vlapic_id(v) << 24;
+        set_id(v);
     return true;
 }
 
@@ -776,9 +583,7 @@ bool vlapic_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
     if (msr == MSR_TSC_DEADLINE) {
         if (!has_feature(v, F1_C_DEADLINE))
             return false;
-        spin_lock(&l->lock);
-        set_deadline(v, val);
-        spin_unlock(&l->lock);
+        vlapic_timer_set_deadline(v, val);
         return true;
     }
     if (!x2apic(l) || !x2apic_writable(off) || (off != R_ICR && val >> 32) ||
@@ -820,12 +625,11 @@ void vlapic_dump(const struct vcpu *v)
 void vlapic_create(struct vcpu *v)
 {
     spin_lock_init(&lapic_of(v)->lock, LOCK_VLAPIC);
-    timer_init(&lapic_of(v)->timer, timer_fired, v, 0);
+    vlapic_timer_create(v);
     vlapic_reset(v, false);
 }
 
 void vlapic_free(struct vcpu *v)
 {
-    if (lapic_of(v)->timer.fn)
-        timer_kill(&lapic_of(v)->timer);
+    vlapic_timer_free(v);
 }
