@@ -17,8 +17,8 @@
  * of a free chunk has in `type` from which index on pages may be dirty, and may be used, which
  * makes splitting and joining cheap.
  *
- * heap_lock guards lists, masks, counts and claims.  Frames that are off the lists belong to the
- * caller, so scrubbing and flushing are done without the lock.
+ * heap_lock guards lists, masks and counts, and the claims of claim.c.  Frames that are off the
+ * lists belong to the caller, so scrubbing and flushing are done without the lock.
  */
 #include "mem/mem_private.h"
 #include "arch/api/arch_mm.h"
@@ -58,11 +58,11 @@ struct node_heap {
 
 bool opt_bootscrub;
 
-static spinlock_t heap_lock = SPINLOCK_INIT(LOCK_HEAP);
+spinlock_t heap_lock = SPINLOCK_INIT(LOCK_HEAP);
 static struct node_heap node0;
 static struct node_heap *nodes[MAX_NODES] = {&node0};
 static unsigned nr_nodes = 1;
-static uint64_t total_free, total_pages, total_claims;
+static uint64_t total_free, total_pages;
 static uint64_t scrubbing;   /* pages off their lists for heap_scrub_idle(), counted as free */
 static unsigned scrub_abort; /* allocations that wait for those */
 
@@ -316,13 +316,6 @@ static bool make_usable(struct page_info *pg, unsigned order, struct hints hints
 
 /* --- allocation --- */
 
-static bool claims_allow(const struct domain *d, uint64_t nr)
-{
-    uint64_t others = total_claims - (d ? d->mem.outstanding : 0);
-
-    return total_free >= nr && total_free - nr >= others;
-}
-
 /* Takes the part of free chunk f of order `from` that begins at index `at`. */
 static struct page_info *take_from(struct node_heap *h, uint32_t f, unsigned from, unsigned order,
                                    uint32_t at, struct hints *hints)
@@ -396,7 +389,7 @@ static struct page_info *take_from_scrubbers(const struct domain *d, unsigned or
         spin_lock_irq(&heap_lock);
     }
     scrub_abort--;
-    if (claims_allow(d, 1ULL << order))
+    if (claims_allow(d, 1ULL << order, total_free))
         pg = take_pages(order, memflags, 0, hints);
     spin_unlock_irq(&heap_lock);
     return pg;
@@ -413,7 +406,7 @@ struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigne
     if (order > HEAP_MAX_ORDER)
         return NULL;
     spin_lock_irqsave(&heap_lock, flags);
-    if (claims_allow(d, 1ULL << order))
+    if (claims_allow(d, 1ULL << order, total_free))
         pg = take_pages(order, memflags, near, &hints);
     retry = !pg && scrubbing;
     spin_unlock_irqrestore(&heap_lock, flags);
@@ -448,7 +441,7 @@ int heap_prepare(const struct domain *d, unsigned order, unsigned memflags)
     int rc = -ENOMEM;
 
     spin_lock_irq(&heap_lock);
-    if (claims_allow(d, 1ULL << order)) {
+    if (claims_allow(d, 1ULL << order, total_free)) {
         pg = take_pages(order, memflags, 0, &hints); /* as the allocation will choose */
         if (pg)
             rc = 0;
@@ -682,67 +675,6 @@ void heap_add_range(mfn_t first, mfn_t last, unsigned node)
     spin_unlock_irqrestore(&heap_lock, flags);
 }
 
-/* --- claims: total_claims is the sum of all domains' `outstanding` --- */
-
-void heap_settle_claim(struct domain *d, uint64_t n)
-{
-    unsigned long flags;
-
-    if (likely(!d->mem.outstanding))
-        return;
-    spin_lock_irqsave(&heap_lock, flags);
-    n = min(n, d->mem.outstanding);
-    d->mem.outstanding -= n;
-    total_claims -= n;
-    spin_unlock_irqrestore(&heap_lock, flags);
-}
-
-int domain_set_claim(struct domain *d, uint64_t pages)
-{
-    struct domain_mem *m = &d->mem;
-    unsigned long flags;
-    int ret = 0;
-
-    spin_lock(&m->lock);
-    spin_lock_irqsave(&heap_lock, flags);
-    if (!pages || d->dying) {
-        total_claims -= m->outstanding;
-        m->outstanding = 0;
-        ret = pages ? -EINVAL : 0;
-    } else if (m->outstanding || pages <= m->tot_pages || pages > m->max_pages)
-        ret = -EINVAL;
-    else if (!claims_allow(NULL, pages - m->tot_pages))
-        ret = -ENOMEM;
-    else {
-        m->outstanding = pages - m->tot_pages;
-        total_claims += m->outstanding;
-    }
-    spin_unlock_irqrestore(&heap_lock, flags);
-    spin_unlock(&m->lock);
-    return ret;
-}
-
-bool domain_adjust_claim(struct domain *d, uint64_t pages, uint64_t most)
-{
-    struct domain_mem *m = &d->mem;
-    unsigned long flags;
-    uint64_t want;
-    bool ok = true;
-
-    spin_lock(&m->lock);
-    want = d->dying || pages <= m->tot_pages ? 0 : min(pages - m->tot_pages, most);
-    spin_lock_irqsave(&heap_lock, flags);
-    if (want > m->outstanding)
-        ok = claims_allow(NULL, want - m->outstanding);
-    if (ok) {
-        total_claims += want - m->outstanding;
-        m->outstanding = want;
-    }
-    spin_unlock_irqrestore(&heap_lock, flags);
-    spin_unlock(&m->lock);
-    return ok;
-}
-
 /* --- figures --- */
 
 uint64_t heap_free_pages(void)
@@ -753,11 +685,6 @@ uint64_t heap_free_pages(void)
 uint64_t heap_total_pages(void)
 {
     return READ_ONCE(total_pages);
-}
-
-uint64_t heap_outstanding_claims(void)
-{
-    return READ_ONCE(total_claims);
 }
 
 unsigned heap_nr_nodes(void)
@@ -807,7 +734,7 @@ static void dump_heap(unsigned char key)
 {
     (void)key;
     printk("  %lu of %lu pages free, %lu to be scrubbed, %lu claimed\n", total_free, total_pages,
-           heap_scrub_pages(), total_claims);
+           heap_scrub_pages(), heap_outstanding_claims());
     for (unsigned i = 0; i < nr_nodes; i++) {
         const struct node_heap *h = nodes[i];
 

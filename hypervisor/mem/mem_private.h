@@ -12,8 +12,6 @@ struct page_info *heap_alloc_for(const struct domain *d, unsigned order, unsigne
 #define HEAP_RUN UINT32_MAX
 /* heap_free() of one page that has nothing in it but what is a domain's own, with d->mem.past. */
 void heap_free_past(struct page_info *pg, uint32_t past);
-/* d got (or lost, n < 0) n counted pages: its claim shrinks by what it got.  Under d->mem.lock. */
-void heap_settle_claim(struct domain *d, uint64_t n);
 
 /* alloc_domain_pages() that the guest knows by pfn and following (M2P_INVALID: none yet).  near: as
  * above. */
@@ -28,6 +26,13 @@ void domain_uncount_pages(struct domain *d, uint64_t n);
  * Any context in which TLBs can be flushed.
  */
 int heap_prepare(const struct domain *d, unsigned order, unsigned memflags);
+
+/* --- claim.c, whose figures are under heap.c's lock --- */
+extern spinlock_t heap_lock;
+/* Under it: of so many free pages, can d (or NULL: somebody) have nr? */
+bool claims_allow(const struct domain *d, uint64_t nr, uint64_t free);
+/* d got n counted pages: its claim shrinks by them.  Under d->mem.lock. */
+void heap_settle_claim(struct domain *d, uint64_t n);
 
 /* memflags for pages that are to become d's. */
 static inline unsigned domain_memflags(const struct domain *d, unsigned memflags)

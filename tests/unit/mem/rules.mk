@@ -19,7 +19,7 @@ build/unit/mem-maps: $$(call unit-objects,x86,$$^)
 
 # The same code under real threads (tests/unit/threads: each is a CPU).
 UNIT_TESTS += build/unit/mem-threads
-build/unit/mem-threads: tests/unit/mem/test_threads.c hypervisor/mem/heap.c hypervisor/mem/page.c hypervisor/mem/xalloc.c \
+build/unit/mem-threads: tests/unit/mem/test_threads.c hypervisor/mem/heap.c hypervisor/mem/claim.c hypervisor/mem/page.c hypervisor/mem/xalloc.c \
                         hypervisor/kernel/lock.c hypervisor/arch/fake/memory.c hypervisor/arch/fake/weak.c hypervisor/hypercall/compat.c \
                         $(wildcard hypervisor/mem/*.h tests/unit/threads/asm/*.h) build/autoconf.h
 	@mkdir -p $(@D)
@@ -29,7 +29,7 @@ build/unit/mem-threads: $$(call unit-objects,threads,$$^)
 
 # A host of 4 TB.
 UNIT_TESTS += build/unit/mem-large
-build/unit/mem-large: tests/unit/mem/test_large.c $(addprefix hypervisor/mem/,heap.c page.c xalloc.c) hypervisor/kernel/lock.c \
+build/unit/mem-large: tests/unit/mem/test_large.c $(addprefix hypervisor/mem/,heap.c claim.c page.c xalloc.c) hypervisor/kernel/lock.c \
                       $(FAKE_SRCS) $(wildcard hypervisor/mem/*.h) build/autoconf.h
 	@mkdir -p $(@D)
 	@echo "  HOSTCC $@"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Host tests of page types and page tables: the real room over simulated memory and TLBs.
 MM_SRCS := $(addprefix hypervisor/arch/x86/mm/,types.c validate.c update.c mmuext.c grantmap.c ptwr.c root.c walk.c m2p.c) \
-           hypervisor/mem/page.c hypervisor/mem/heap.c hypervisor/mem/xalloc.c \
+           hypervisor/mem/page.c hypervisor/mem/heap.c hypervisor/mem/claim.c hypervisor/mem/xalloc.c \
            $(FAKE_SRCS) $(wildcard hypervisor/arch/x86/emulate/*.c) \
            hypervisor/kernel/lock.c hypervisor/kernel/softirq.c hypervisor/kernel/rcu.c lib/rangeset.c lib/string.c tests/unit/mm/machine.c
 MM_DEPS := $(MM_SRCS) tests/unit/mm/machine.h $(wildcard hypervisor/arch/x86/mm/*.h hypervisor/mem/*.h) build/autoconf.h
