@@ -10,10 +10,10 @@ build/unit/hvm-cpuid: tests/unit/hvm/test_cpuid.c tests/unit/hvm/vendor.c $(addp
 build/unit/hvm-levels: tests/unit/hvm/test_levels.c $(addprefix hypervisor/arch/x86/cpu/,policy.c policy_fit.c)
 build/unit/hvm-policy: tests/unit/hvm/test_policy.c hypervisor/arch/x86/cpu/policy_fit.c
 build/unit/hvm-vlapic: tests/unit/hvm/test_vlapic.c $(addprefix hypervisor/arch/x86/hvm/,vlapic.c vlapic_timer.c)
-build/unit/hvm-p2m_types: tests/unit/hvm/test_p2m_types.c hypervisor/arch/x86/hvm/p2m.c tests/unit/mem/ground.c $(wildcard hypervisor/mem/*.c)
-build/unit/hvm-dirty: tests/unit/hvm/test_dirty.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,dirty.c p2m.c) \
+build/unit/hvm-p2m_types: tests/unit/hvm/test_p2m_types.c $(addprefix hypervisor/arch/x86/hvm/,p2m.c pod.c) tests/unit/mem/ground.c $(wildcard hypervisor/mem/*.c)
+build/unit/hvm-dirty: tests/unit/hvm/test_dirty.c tests/unit/hvm/vendor.c $(addprefix hypervisor/arch/x86/hvm/,dirty.c p2m.c pod.c) \
                       hypervisor/arch/x86/cpu/fpu.c
-build/unit/hvm-access: tests/unit/hvm/test_access.c $(addprefix hypervisor/arch/x86/hvm/,access.c p2m.c) tests/unit/mem/ground.c $(wildcard hypervisor/mem/*.c)
+build/unit/hvm-access: tests/unit/hvm/test_access.c $(addprefix hypervisor/arch/x86/hvm/,access.c p2m.c pod.c) tests/unit/mem/ground.c $(wildcard hypervisor/mem/*.c)
 build/unit/hvm-clean: tests/unit/hvm/test_clean.c hypervisor/arch/x86/hvm/svm/clean.c
 
 $(HVM_TESTS): $(FAKE_SRCS) hypervisor/kernel/lock.c $(wildcard tests/unit/hvm/*.h hypervisor/arch/x86/hvm/*.h) build/autoconf.h

@@ -9,10 +9,7 @@
  * grant's leaf has no references of its own: those of its handle last longer, since it goes by the
  * handle's being unmapped and in no other way.
  *
- * Frames may get their pages on demand (XENMEMF_populate_on_demand: a guest that is to have less
- * memory than its memory map says, until its balloon driver runs).  Such an entry is not present,
- * but has that type, at any level; who looks for the page, or touches it, makes fill() give it one.
- * Memory for them is set aside as the domain's claim.
+ * Frames that get their pages on demand are in pod.c.
  *
  * Writers hold the lock.  Readers do not: they see an entry as it was a moment ago, and take a
  * reference of the page, which fails if it has been freed or has changed hands meanwhile.  A table
@@ -23,10 +20,10 @@
  * one of its vcpus is interrupted; a vcpu that enters its guest with an old generation gets a fresh
  * ASID first.  Only then are the references dropped.
  */
+#include "p2m_private.h"
 #include "arch/x86/hvm/hvm.h"
 #include "arch/x86/mm/mm.h"
 #include "asm/page.h"
-#include "asm/cpufeature.h"
 #include "hypercall/hypercall.h"
 #include "kernel/panic.h"
 #include "lib/errno.h"
@@ -41,19 +38,9 @@
 /* So many are freed at once with their domain. */
 #define SMALL_TREE 64
 
-static struct p2m *p2m_of(const struct domain *d)
-{
-    return &d->arch.hvm->p2m;
-}
-
 static unsigned gfn_index(uint64_t gfn, unsigned level)
 {
     return (gfn >> (9 * (level - 1))) & (PTES_PER_TABLE - 1);
-}
-
-static bool is_leaf(uint64_t e, unsigned level)
-{
-    return level == 1 || (e & PTE_PSE);
 }
 
 static uint64_t *table_of(uint64_t e)
@@ -61,24 +48,11 @@ static uint64_t *table_of(uint64_t e)
     return mfn_to_virt(pte_mfn(e));
 }
 
-static enum p2m_type type_of(uint64_t e)
-{
-    return (e & P2M_TYPE_MASK) >> P2M_TYPE_SHIFT;
-}
-
 static uint64_t small_leaf(const struct page_info *pg, enum p2m_type type)
 {
     uint64_t flags = hvm_vendor->p2m.ram | (uint64_t)type << P2M_TYPE_SHIFT;
 
     return make_pte(page_to_mfn(pg), type == P2M_GRANT_RO ? flags & ~PTE_RW : flags);
-}
-
-static bool gfn_ok(uint64_t gfn, unsigned order)
-{
-    unsigned bits = min(host_cpu.phys_bits, 48u) - PAGE_SHIFT;
-
-    return !(gfn >> bits) && !((gfn + (1ULL << order) - 1) >> bits) &&
-           !(gfn & ((1ULL << order) - 1));
 }
 
 int p2m_create(struct domain *d)
@@ -107,13 +81,6 @@ static uint64_t lookup(const struct p2m *p, uint64_t gfn, unsigned *level)
     return e;
 }
 
-static bool on_demand(uint64_t e)
-{
-    return type_of(e) == P2M_ON_DEMAND;
-}
-
-static bool fill(struct domain *d, uint64_t gfn, unsigned level);
-
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
 {
     struct page_info *pg;
@@ -123,7 +90,7 @@ struct page_info *p2m_get_page(struct domain *d, gfn_t gfn)
     if (!gfn_ok(gfn_x(gfn), 0))
         return NULL;
     e = lookup(p2m_of(d), gfn_x(gfn), &level);
-    if (unlikely(on_demand(e)) && fill(d, gfn_x(gfn), level))
+    if (unlikely(on_demand(e)) && p2m_fill(d, gfn_x(gfn), level))
         e = lookup(p2m_of(d), gfn_x(gfn), &level);
     if (!(e & PTE_PRESENT) || type_of(e) != P2M_RAM)
         return NULL;
@@ -301,8 +268,7 @@ void p2m_free_unlinked(struct p2m_unlinked *u)
     call_rcu(&u->rcu, free_tables);
 }
 
-/* The entry for gfn at `level`, with the tables above made as needed; NULL: no memory. */
-static uint64_t *entry_for(struct p2m *p, uint64_t gfn, unsigned level)
+uint64_t *p2m_entry_for(struct p2m *p, uint64_t gfn, unsigned level)
 {
     uint64_t *table = p->root;
 
@@ -336,7 +302,7 @@ static int get_frames(struct domain *d, struct page_info *pg, uint64_t nr)
 static int map_leaf(struct p2m *p, uint64_t gfn, mfn_t mfn, unsigned order)
 {
     unsigned level = order / 9 + 1;
-    uint64_t *e = entry_for(p, gfn, level);
+    uint64_t *e = p2m_entry_for(p, gfn, level);
 
     if (!e)
         return -ENOMEM;
@@ -351,7 +317,7 @@ static int map_leaf(struct p2m *p, uint64_t gfn, mfn_t mfn, unsigned order)
 static void unmap_new(struct p2m *p, uint64_t gfn, uint64_t n, unsigned order)
 {
     for (uint64_t i = 0; i < n; i++)
-        WRITE_ONCE(*entry_for(p, gfn + (i << order), order / 9 + 1), 0);
+        WRITE_ONCE(*p2m_entry_for(p, gfn + (i << order), order / 9 + 1), 0);
 }
 
 /* A CPU that is in the domain's guest leaves it, and at entry finds its translations outdated. */
@@ -359,12 +325,6 @@ void p2m_flush(struct domain *d)
 {
     __atomic_add_fetch(&p2m_of(d)->generation, 1, __ATOMIC_SEQ_CST);
     leave_guests_mask(&d->dirty_cpus);
-}
-
-/* The largest leaf that fits. */
-static unsigned leaf_order(unsigned order)
-{
-    return order >= 18 ? 18 : order >= 9 ? 9 : 0;
 }
 
 /* What vcpus remember of tables (p2m_memory) is none yet, nor have CPUs walked any. */
@@ -416,7 +376,7 @@ unsigned p2m_gb_leaves(const struct domain *d)
 static void join_gb(struct p2m *p, uint64_t gfn)
 {
     struct p2m_unlinked *u = xzalloc(struct p2m_unlinked);
-    uint64_t *table = u ? p2m_merge(p, entry_for(p, gfn, 3), 3) : NULL;
+    uint64_t *table = u ? p2m_merge(p, p2m_entry_for(p, gfn, 3), 3) : NULL;
 
     if (table)
         u->table[u->nr++] = table;
@@ -487,7 +447,7 @@ int p2m_place(struct domain *d, gfn_t gfn, struct page_info *pg, enum p2m_type t
     if (d->dying)
         rc = -EINVAL;
     else {
-        e = entry_for(p, gfn_x(gfn), 1);
+        e = p2m_entry_for(p, gfn_x(gfn), 1);
         old = e ? *e : 0;
         rc = !e ? -ENOMEM : (old & PTE_PRESENT) && type_of(old) != P2M_RAM ? -EBUSY : 0;
     }
@@ -519,7 +479,7 @@ int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg)
     spin_lock(&p->lock);
     e = lookup(p, gfn_x(gfn), &level);
     if ((e & PTE_PRESENT) && type_of(e) != P2M_RAM && mfn_x(pte_mfn(e)) == mfn_x(page_to_mfn(pg))) {
-        WRITE_ONCE(*entry_for(p, gfn_x(gfn), 1), 0);
+        WRITE_ONCE(*p2m_entry_for(p, gfn_x(gfn), 1), 0);
         __atomic_add_fetch(&p->generation, 1, __ATOMIC_SEQ_CST);
         rc = 0;
     }
@@ -543,7 +503,7 @@ struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
     old = d->dying ? 0 : lookup(p, gfn_x(gfn), &level);
     /* Not present: nothing is to be made present for it. */
     if ((old & PTE_PRESENT) && type_of(old) == P2M_RAM) {
-        e = entry_for(p, gfn_x(gfn), 1);
+        e = p2m_entry_for(p, gfn_x(gfn), 1);
         if (e) {
             pg = mfn_to_page(pte_mfn(*e));
             WRITE_ONCE(*e, 0);
@@ -568,7 +528,7 @@ static bool clear_ram(struct p2m *p, uint64_t gfn, struct page_info **pg)
         return false;
     old = lookup(p, gfn, &level);
     if (on_demand(old) || ((old & PTE_PRESENT) && type_of(old) == P2M_RAM))
-        e = entry_for(p, gfn, 1);
+        e = p2m_entry_for(p, gfn, 1);
     if (!e)
         return false;
     old = *e;
@@ -596,105 +556,6 @@ unsigned p2m_drop(struct domain *d, const gfn_t *gfn, unsigned nr)
         give_up(pg[i]);
     p2m_renew_claim(d);
     return done;
-}
-
-/* --- pages on demand --- */
-
-/*
- * A page for gfn, whose entry at that level waits for it; false: there is no memory, and the domain
- * ends.  2 MB at once while half of what was set aside is left.
- */
-static bool fill(struct domain *d, uint64_t gfn, unsigned level)
-{
-    struct p2m *p = p2m_of(d);
-    struct page_info *pg = NULL;
-    unsigned order = 9;
-    int rc = -ENOMEM;
-
-    if (d->dying)
-        return false;
-    if (level > 1 && READ_ONCE(d->mem.tot_pages) + (1u << order) <= READ_ONCE(p->pod_target) / 2)
-        pg = alloc_domain_pages(d, order, 0);
-    if (!pg) {
-        order = 0;
-        pg = alloc_domain_pages(d, order, 0);
-    }
-    if (pg)
-        rc = p2m_map(d, _gfn(gfn >> order << order), pg, order);
-    /* Its own again, unless it has lost them by its end. */
-    for (uint64_t i = 0; pg && rc && i < 1ULL << order; i++)
-        if (get_page(pg + i, d)) {
-            put_page_alloc(pg + i);
-            put_page(pg + i);
-        }
-    if (rc)
-        p2m_renew_claim(d);
-    if (rc == -ENOMEM)
-        domain_crash(d, "no page for frame %#lx, which is populated on demand", (unsigned long)gfn);
-    return rc != -ENOMEM; /* or somebody was faster */
-}
-
-int p2m_populate_later(struct domain *d, gfn_t gfn, unsigned order)
-{
-    struct p2m *p = p2m_of(d);
-    unsigned leaf = leaf_order(order);
-    uint64_t nr = 1ULL << order;
-    int rc = 0;
-
-    if (!gfn_ok(gfn_x(gfn), order))
-        return -EINVAL;
-    spin_lock(&p->lock);
-    if (d->dying)
-        rc = -EINVAL;
-    for (uint64_t i = 0; !rc && i < nr; i += 1ULL << leaf) {
-        uint64_t *e = entry_for(p, gfn_x(gfn) + i, leaf / 9 + 1);
-
-        /* There is a table already; of more than 2 MB the caller may ask in pieces. */
-        if (e && leaf == 9 && order == 9 && (*e & PTE_PRESENT) && !is_leaf(*e, 2)) {
-            leaf = 0;
-            e = entry_for(p, gfn_x(gfn) + i, 1);
-        }
-        rc = !e ? -ENOMEM : *e ? -EEXIST : 0;
-        if (!rc) {
-            WRITE_ONCE(*e, (uint64_t)P2M_ON_DEMAND << P2M_TYPE_SHIFT);
-            p->on_demand += 1ULL << leaf;
-            p->max_gfn = max(p->max_gfn, gfn_x(gfn) + i + (1ULL << leaf) - 1);
-        }
-    }
-    spin_unlock(&p->lock);
-    return rc;
-}
-
-/* As large as there are frames to be filled, but no larger than the target leaves. */
-void p2m_renew_claim(struct domain *d)
-{
-    struct p2m *p = p2m_of(d);
-    uint64_t target = READ_ONCE(p->pod_target);
-
-    if (target)
-        domain_adjust_claim(d, target, READ_ONCE(p->on_demand));
-}
-
-/*
- * A target below what the domain has, and has been promised, changes nothing: its balloon driver
- * will.  Nor is there anything to do where all frames have their pages, unless there are none yet.
- */
-int p2m_set_pod_target(struct domain *d, uint64_t pages)
-{
-    struct p2m *p = p2m_of(d);
-    uint64_t on_demand = READ_ONCE(p->on_demand);
-
-    if (!on_demand && READ_ONCE(d->mem.tot_pages))
-        return 0;
-    if (pages < READ_ONCE(d->mem.tot_pages) + READ_ONCE(d->mem.outstanding))
-        return 0;
-    WRITE_ONCE(p->pod_target, pages);
-    return domain_adjust_claim(d, pages, on_demand ?: pages) ? 0 : -ENOMEM;
-}
-
-uint64_t p2m_pod_entries(const struct domain *d)
-{
-    return READ_ONCE(p2m_of(d)->on_demand);
 }
 
 /* The tools map each frame below one by one (xl dump-core): what has gone at the upper end is not
