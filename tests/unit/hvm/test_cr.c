@@ -6,6 +6,7 @@
 #include "arch/x86/cpu/policy.h"
 #include "arch/x86/hvm/save.h"
 #include "asm/cpufeature.h"
+#include "asm/fpu.h"
 #include "asm/msr.h"
 #include "asm/regs.h"
 #include <xen/hvm/hvm_vcpu.h>
@@ -202,11 +203,11 @@ static void test_xcr0_goes_by_the_policy(void **state)
     host_cpu.xcr0_max = 0x207;
     policy_xcr0 = 3;
     v->arch.xcr0 = 1;
-    assert_false(hvm_write_xcr0(v, 7));
-    assert_false(hvm_write_xcr0(v, 0x203));
-    assert_false(hvm_write_xcr0(v, 2));
+    assert_false(fpu_set_xcr0(v, 7));
+    assert_false(fpu_set_xcr0(v, 0x203));
+    assert_false(fpu_set_xcr0(v, 2));
     policy_xcr0 = 0xe7;
-    assert_false(hvm_write_xcr0(v, 0xe7));
+    assert_false(fpu_set_xcr0(v, 0xe7));
     assert_int_equal(v->arch.xcr0, 1);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Writes of control registers, XCR0 and EFER that the CPU cannot be left alone with.
+ * Writes of control registers and EFER that the CPU cannot be left alone with.
  *
  * What a guest may set in CR4 and EFER goes by its domain's CPU policy, and the CPU goes by its own
  * features.  Where it has none that the policy hides, writes of CR4 do not leave the guest at all.
@@ -8,7 +8,6 @@
  */
 #include "arch/x86/cpu/modes.h"
 #include "arch/x86/hvm/hvm.h"
-#include "asm/fpu.h"
 #include "asm/msr.h"
 #include "asm/regs.h"
 
@@ -95,9 +94,4 @@ bool hvm_write_efer(struct vcpu *v, uint64_t val)
     if ((val ^ old) & EFER_NXE)
         hvm_flush_tlb(v);
     return true;
-}
-
-bool hvm_write_xcr0(struct vcpu *v, uint64_t val)
-{
-    return fpu_set_xcr0(v, val);
 }

@@ -5,6 +5,7 @@
  */
 #include "arch/x86/hvm/hvm.h"
 #include "arch/x86/time/time.h"
+#include "asm/fpu.h"
 #include "asm/regs.h"
 #include "kernel/panic.h"
 
@@ -89,7 +90,7 @@ void hvm_exit_xsetbv(struct vcpu *v, struct cpu_user_regs *regs, unsigned len)
 
     if (!len)
         return;
-    if ((uint32_t)regs->rcx || hvm_vendor->get_cpl(v) || !hvm_write_xcr0(v, val))
+    if ((uint32_t)regs->rcx || hvm_vendor->get_cpl(v) || !fpu_set_xcr0(v, val))
         hvm_inject(v, VEC_GP, 0);
     else
         hvm_skip(v, regs, len);

@@ -7,6 +7,7 @@
  */
 #include "arch/x86/hvm/hvm.h"
 #include "arch/x86/time/time.h"
+#include "asm/fpu.h"
 
 static int read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
 {
@@ -20,7 +21,7 @@ static int write_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t val)
 
 static int write_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t val)
 {
-    return !reg && hvm_write_xcr0(current, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
+    return !reg && fpu_set_xcr0(current, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
 }
 
 /* RAM, too, which elsewhere is left to the CPU. */

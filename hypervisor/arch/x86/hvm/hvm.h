@@ -218,9 +218,8 @@ int hvm_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
 bool hvm_cr4_exits(const struct domain *d);
 /* MOV to CR0, CR3 or CR4 by v; false: #GP. */
 bool hvm_write_cr(struct vcpu *v, unsigned cr, uint64_t val);
-/* WRMSR of EFER; XSETBV of XCR0 by current; false: #GP. */
+/* WRMSR of EFER; false: #GP. */
 bool hvm_write_efer(struct vcpu *v, uint64_t val);
-bool hvm_write_xcr0(struct vcpu *v, uint64_t val);
 /* v has no translations at its next entry. */
 static inline void hvm_flush_tlb(struct vcpu *v)
 {
