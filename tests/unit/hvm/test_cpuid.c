@@ -152,12 +152,14 @@ static void test_msrs(void **state)
     (void)state;
     pv->domain->arch.cpu_policy = &p;
     reads(MSR_PLATFORM_INFO, true, 0);
-    assert_true(cpu_policy_misc_features_ok(pv, 0));
-    assert_false(cpu_policy_misc_features_ok(pv, FEATURES_CPUID_FAULT));
+    assert_true(cpu_set_misc_features(pv, 0));
+    assert_false(cpu_set_misc_features(pv, FEATURES_CPUID_FAULT));
     p.cpuid_faulting = true;
     reads(MSR_PLATFORM_INFO, true, PLATFORM_CPUID_FAULT);
-    assert_true(cpu_policy_misc_features_ok(pv, FEATURES_CPUID_FAULT));
-    assert_false(cpu_policy_misc_features_ok(pv, 2));
+    assert_true(cpu_set_misc_features(pv, FEATURES_CPUID_FAULT));
+    reads(MSR_MISC_FEATURES, true, FEATURES_CPUID_FAULT);
+    assert_false(cpu_set_misc_features(pv, 2));
+    assert_true(pv->arch.cpuid_faults);
     reads(MSR_EFER, false, 0);
     host_cpu.vendor = VENDOR_INTEL;
     reads(MSR_DE_CFG, false, 0);

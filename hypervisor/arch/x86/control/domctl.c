@@ -232,11 +232,10 @@ long domctl_set_vcpu_msrs(struct call *c, struct xen_domctl *op)
         if (copy_elem_from_guest(&msr, msrs->msrs, i))
             return -EFAULT;
         if (i || msr.index != MSR_MISC_FEATURES || msr.reserved ||
-            !cpu_policy_misc_features_ok(v, msr.value)) {
+            !cpu_set_misc_features(v, msr.value)) {
             msrs->msr_count = i;
             return -EINVAL;
         }
-        v->arch.cpuid_faults = msr.value;
     }
     return 0;
 }

@@ -12,6 +12,9 @@ bool cpu_policy_rdmsr(const struct vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_PLATFORM_INFO:
         *val = v->domain->arch.cpu_policy->cpuid_faulting ? PLATFORM_CPUID_FAULT : 0;
         return true;
+    case MSR_MISC_FEATURES:
+        *val = v->arch.cpuid_faults ? FEATURES_CPUID_FAULT : 0;
+        return true;
     case MSR_DE_CFG:
         *val = mitigations.lfence ? DE_CFG_LFENCE_SERIAL : 0;
         return cpu_is_amd();
@@ -27,8 +30,12 @@ bool cpu_policy_rdmsr(const struct vcpu *v, uint32_t msr, uint64_t *val)
     }
 }
 
-bool cpu_policy_misc_features_ok(const struct vcpu *v, uint64_t val)
+bool cpu_set_misc_features(struct vcpu *v, uint64_t val)
 {
-    return !(val & ~(uint64_t)FEATURES_CPUID_FAULT) &&
-           (!val || v->domain->arch.cpu_policy->cpuid_faulting);
+    if (val & ~(uint64_t)FEATURES_CPUID_FAULT)
+        return false;
+    if (val && !v->domain->arch.cpu_policy->cpuid_faulting)
+        return false;
+    v->arch.cpuid_faults = val;
+    return true;
 }

@@ -61,9 +61,6 @@ bool hvm_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
     case MSR_MTRR_CAP:
         *val = MTRR_CAP;
         return true;
-    case MSR_MISC_FEATURES:
-        *val = v->arch.cpuid_faults ? FEATURES_CPUID_FAULT : 0;
-        return true;
     case MSR_VM_CR:
     case MSR_K8_INT_PENDING:
     case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3: /* they count nothing */
@@ -117,10 +114,7 @@ bool hvm_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
     case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3: /* kernels stop them all without a look at CPUID */
         return true;
     case MSR_MISC_FEATURES:
-        if (!cpu_policy_misc_features_ok(v, val))
-            return false;
-        v->arch.cpuid_faults = val;
-        return true;
+        return cpu_set_misc_features(v, val);
     case MSR_EFER:
         return hvm_write_efer(v, val);
     default:

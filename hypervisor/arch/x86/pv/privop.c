@@ -264,9 +264,6 @@ static int privop_read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
     case MSR_DEBUGCTL: /* branch records are not for guests */
         *val = 0;
         return EMUL_OKAY;
-    case MSR_MISC_FEATURES:
-        *val = v->arch.cpuid_faults;
-        return EMUL_OKAY;
     default:
         if (cpu_policy_rdmsr(v, msr, val))
             return EMUL_OKAY;
@@ -286,10 +283,7 @@ static int privop_write_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t val)
 
     switch (msr) {
     case MSR_MISC_FEATURES:
-        if (!cpu_policy_misc_features_ok(current, val))
-            return gp(ctxt);
-        current->arch.cpuid_faults = val;
-        return EMUL_OKAY;
+        return cpu_set_misc_features(current, val) ? EMUL_OKAY : gp(ctxt);
     case MSR_FS_BASE:
         return do_set_segment_base(SEGBASE_FS, val) ? gp(ctxt) : EMUL_OKAY;
     case MSR_GS_BASE:
