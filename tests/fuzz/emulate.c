@@ -40,7 +40,7 @@ static int verdict(struct emul_ctxt *ctxt)
     case 0xff:
         return emul_pagefault(ctxt, 2, 0x1000);
     case 0xfe:
-        return emul_inject(ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(ctxt, VEC_GP, 0);
     case 0xfd:
         return EMUL_UNHANDLEABLE;
     case 0xfc:

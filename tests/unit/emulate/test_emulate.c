@@ -338,7 +338,7 @@ static void compare_exchange(void **state)
     assert_false(regs.rflags & ZF);
 
     regs.rdi = DATA + 8;
-    assert_fault(RUN("\xf0\x48\x0f\xc7\x0f"), EMUL_VEC_GP, 0); /* lock cmpxchg16b (%rdi) */
+    assert_fault(RUN("\xf0\x48\x0f\xc7\x0f"), VEC_GP, 0); /* lock cmpxchg16b (%rdi) */
     regs.rdi = DATA;
     memset(mem + DATA, 0, 16);
     regs.rax = regs.rdx = 0;
@@ -384,14 +384,14 @@ static void faults_commit_nothing(void **state)
     regs.rbx = DATA - 4;
     regs.rsp = DATA + 8;
     before = regs;
-    assert_fault(RUN("\x48\x01\x07"), EMUL_VEC_PF, 2); /* add %rax, (%rdi): faults as a write */
+    assert_fault(RUN("\x48\x01\x07"), VEC_PF, 2); /* add %rax, (%rdi): faults as a write */
     assert_int_equal(ctxt.exception.cr2, DATA);
-    assert_fault(RUN("\x48\x8b\x03"), EMUL_VEC_PF, 0); /* mov (%rbx), %rax: over the edge */
+    assert_fault(RUN("\x48\x8b\x03"), VEC_PF, 0); /* mov (%rbx), %rax: over the edge */
     assert_int_equal(ctxt.exception.cr2, DATA);
-    assert_fault(RUN("\xff\x17"), EMUL_VEC_PF, 0); /* call *(%rdi) */
-    assert_fault(RUN("\x50"), EMUL_VEC_PF, 2);     /* push */
+    assert_fault(RUN("\xff\x17"), VEC_PF, 0); /* call *(%rdi) */
+    assert_fault(RUN("\x50"), VEC_PF, 2);     /* push */
     regs.rbp = before.rbp = DATA;
-    assert_fault(RUN("\xc9"), EMUL_VEC_PF, 0); /* leave: the stack pointer has moved by then */
+    assert_fault(RUN("\xc9"), VEC_PF, 0); /* leave: the stack pointer has moved by then */
     assert_memory_equal(&before, &regs, sizeof(regs));
 }
 
@@ -401,13 +401,13 @@ static void canonical(void **state)
 
     (void)state;
     regs.rdi = 0x800000000000;
-    assert_fault(RUN("\x48\x89\x07"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\x48\x89\x07"), VEC_GP, 0);
     regs.rdi = 0x7ffffffffffc;
-    assert_fault(RUN("\x48\x89\x07"), EMUL_VEC_GP, 0); /* its last byte is not canonical */
+    assert_fault(RUN("\x48\x89\x07"), VEC_GP, 0); /* its last byte is not canonical */
     regs.rsp = 0x800000000010;
-    assert_fault(RUN("\x50"), EMUL_VEC_SS, 0);
+    assert_fault(RUN("\x50"), VEC_SS, 0);
     regs.rax = 0xffff7fffffffffff;
-    assert_fault(RUN("\xff\xe0"), EMUL_VEC_GP, 0); /* jmp *%rax */
+    assert_fault(RUN("\xff\xe0"), VEC_GP, 0); /* jmp *%rax */
     assert_int_equal(regs.rip, CODE);
     assert_false(emul_is_canonical(&ctxt, 1ull << 47));
     assert_true(emul_is_canonical(&ctxt, -1ull << 47));
@@ -456,7 +456,7 @@ static void rep_faults(void **state)
     unmapped = DATA + 20;
     regs.rdi = DATA;
     regs.rcx = 10;
-    assert_fault(RUN("\xf3\x48\xab"), EMUL_VEC_PF, 2); /* rep stosq */
+    assert_fault(RUN("\xf3\x48\xab"), VEC_PF, 2); /* rep stosq */
     assert_int_equal(regs.rcx, 8);
     assert_int_equal(regs.rdi, DATA + 16);
     assert_int_equal(regs.rip, CODE);
@@ -466,7 +466,7 @@ static void rep_faults(void **state)
     /* Input that would have nowhere to go is not read. */
     regs.rdi = DATA + 16;
     regs.rdx = 0x1f0;
-    assert_fault(RUN("\xf3\x6d"), EMUL_VEC_PF, 2); /* rep insl: one fits */
+    assert_fault(RUN("\xf3\x6d"), VEC_PF, 2); /* rep insl: one fits */
     assert_int_equal(seen.calls, 1);
     assert_int_equal(regs.rdi, DATA + 20);
 }
@@ -554,14 +554,14 @@ static void control_registers(void **state)
     assert_done("\x44\x0f\x20\xc0"); /* mov %cr8, %rax */
 
     regs.rip = CODE;
-    assert_fault(RUN("\x0f\x20\xc8"), EMUL_VEC_UD, 0); /* cr1 */
+    assert_fault(RUN("\x0f\x20\xc8"), VEC_UD, 0); /* cr1 */
     ctxt.cpl = 3;
-    assert_fault(RUN("\x0f\x20\xd8"), EMUL_VEC_GP, 0);
-    assert_fault(RUN("\x0f\x06"), EMUL_VEC_GP, 0);
-    assert_fault(RUN("\xf4"), EMUL_VEC_GP, 0);
-    assert_fault(RUN("\x0f\x30"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\x0f\x20\xd8"), VEC_GP, 0);
+    assert_fault(RUN("\x0f\x06"), VEC_GP, 0);
+    assert_fault(RUN("\xf4"), VEC_GP, 0);
+    assert_fault(RUN("\x0f\x30"), VEC_GP, 0);
     cr[4] = 1 << 11;
-    assert_fault(RUN("\x0f\x01\xe1"), EMUL_VEC_GP, 0); /* UMIP */
+    assert_fault(RUN("\x0f\x01\xe1"), VEC_GP, 0); /* UMIP */
     assert_int_equal(regs.rip, CODE);
 }
 
@@ -576,10 +576,10 @@ static void debug_registers(void **state)
     assert_done("\x0f\x23\xdb"); /* mov %rbx, %dr3 */
     assert_seen("write_dr", 3, 1ull << 40);
     regs.rip = CODE;
-    assert_fault(RUN("\x0f\x23\xfb"), EMUL_VEC_GP, 0); /* dr7 has 32 bits */
+    assert_fault(RUN("\x0f\x23\xfb"), VEC_GP, 0); /* dr7 has 32 bits */
     cr[4] = 8;
-    assert_fault(RUN("\x0f\x21\xe8"), EMUL_VEC_UD, 0); /* with CR4.DE there is no dr5 */
-    assert_fault(RUN("\x44\x0f\x21\xc0"), EMUL_VEC_UD, 0);
+    assert_fault(RUN("\x0f\x21\xe8"), VEC_UD, 0); /* with CR4.DE there is no dr5 */
+    assert_fault(RUN("\x44\x0f\x21\xc0"), VEC_UD, 0);
 }
 
 static void msrs_and_time(void **state)
@@ -609,16 +609,16 @@ static void msrs_and_time(void **state)
 
     regs.rip = CODE;
     ctxt.cpl = 3;
-    assert_fault(RUN("\x0f\x33"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\x0f\x33"), VEC_GP, 0);
     assert_done("\x0f\x31");
     cr[4] = 4;
-    assert_fault(RUN("\x0f\x31"), EMUL_VEC_GP, 0); /* CR4.TSD */
+    assert_fault(RUN("\x0f\x31"), VEC_GP, 0); /* CR4.TSD */
 }
 
 static void extended_state(void **state)
 {
     (void)state;
-    assert_fault(RUN("\x0f\x01\xd0"), EMUL_VEC_UD, 0);
+    assert_fault(RUN("\x0f\x01\xd0"), VEC_UD, 0);
     cr[4] = 1 << 18;
     regs.rcx = 0;
     assert_done("\x0f\x01\xd0"); /* xgetbv */
@@ -627,19 +627,19 @@ static void extended_state(void **state)
     assert_done("\x0f\x01\xd1"); /* xsetbv */
     assert_seen("write_xcr", 0, 0x500000007);
     ctxt.cpl = 3;
-    assert_fault(RUN("\x0f\x01\xd1"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\x0f\x01\xd1"), VEC_GP, 0);
 }
 
 static void segment_bases(void **state)
 {
     (void)state;
-    assert_fault(RUN("\xf3\x48\x0f\xae\xc0"), EMUL_VEC_UD, 0);
+    assert_fault(RUN("\xf3\x48\x0f\xae\xc0"), VEC_UD, 0);
     cr[4] = 1 << 16;
     assert_done("\xf3\x48\x0f\xae\xc8"); /* rdgsbase %rax */
     assert_seen("read_msr", 0xc0000101, 0);
     assert_int_equal(regs.rax, 0x1122334455667788);
-    assert_fault(RUN("\xf3\x48\x0f\xae\xd0"), EMUL_VEC_GP, 0); /* wrfsbase, not canonical */
-    assert_done("\xf3\x0f\xae\xd0");                           /* only 32 bits of it */
+    assert_fault(RUN("\xf3\x48\x0f\xae\xd0"), VEC_GP, 0); /* wrfsbase, not canonical */
+    assert_done("\xf3\x0f\xae\xd0");                      /* only 32 bits of it */
     assert_seen("write_msr", 0xc0000100, 0x55667788);
     assert_int_equal(RUN("\x0f\x01\xf8"), EMUL_UNHANDLEABLE); /* swapgs */
 
@@ -668,7 +668,7 @@ static void interrupts(void **state)
     assert_false(regs.rflags & IF);
     ctxt.cpl = 3;
     regs.rip = CODE;
-    assert_fault(RUN("\xfa"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\xfa"), VEC_GP, 0);
     ctxt.iopl = 3;
     assert_done("\xfa");
 
@@ -734,21 +734,21 @@ static void fetching(void **state)
     regs.rip = 0x2fff;
     unmapped = 0x3000;
     mem[0x2fff] = 0x48;
-    assert_fault(x86_emulate(&ctxt), EMUL_VEC_PF, 0x10);
+    assert_fault(x86_emulate(&ctxt), VEC_PF, 0x10);
     assert_int_equal(ctxt.exception.cr2, 0x3000);
     mem[0x2fff] = 0x90;
     assert_int_equal(x86_emulate(&ctxt), EMUL_OKAY);
     unmapped = sizeof(mem);
 
     regs.rip = CODE;
-    assert_fault(RUN("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90"),
-                 EMUL_VEC_GP, 0);
+    assert_fault(RUN("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90"), VEC_GP,
+                 0);
     assert_int_equal(RUN("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90"),
                      EMUL_OKAY);
     assert_int_equal(regs.rip, CODE + 15);
-    assert_fault(RUN("\x0f\x0b"), EMUL_VEC_UD, 0);
-    assert_fault(RUN("\xf0\x90"), EMUL_VEC_UD, 0);
-    assert_fault(RUN("\xf0\x48\x01\xc0"), EMUL_VEC_UD, 0); /* lock add to a register */
+    assert_fault(RUN("\x0f\x0b"), VEC_UD, 0);
+    assert_fault(RUN("\xf0\x90"), VEC_UD, 0);
+    assert_fault(RUN("\xf0\x48\x01\xc0"), VEC_UD, 0); /* lock add to a register */
 }
 
 static void forced_emulation(void **state)
@@ -765,7 +765,7 @@ static void forced_emulation(void **state)
     assert_int_equal(emul_strip_fep(&ctxt), EMUL_OKAY);
     regs.rip = 0x2ffd;
     unmapped = 0x3000;
-    assert_fault(emul_strip_fep(&ctxt), EMUL_VEC_PF, 0x10);
+    assert_fault(emul_strip_fep(&ctxt), VEC_PF, 0x10);
     assert_int_equal(regs.rip, 0x2ffd);
 }
 
@@ -847,10 +847,10 @@ static void real_mode(void **state)
     assert_int_equal(regs.rsp, 0xabcd0ffe);
 
     memcpy(mem + CODE + 5, "\xa3\xff\xff", 3); /* mov %ax, 0xffff: beyond the limit */
-    assert_fault(x86_emulate(&ctxt), EMUL_VEC_GP, 0);
+    assert_fault(x86_emulate(&ctxt), VEC_GP, 0);
     assert_false(ctxt.exception.has_error);    /* there are no error codes in real mode */
     memcpy(mem + CODE + 5, "\x0f\x00\xc0", 3); /* sldt */
-    assert_fault(x86_emulate(&ctxt), EMUL_VEC_UD, 0);
+    assert_fault(x86_emulate(&ctxt), VEC_UD, 0);
 }
 
 static void protected_mode(void **state)
@@ -859,26 +859,26 @@ static void protected_mode(void **state)
 
     (void)state;
     ctxt.addr_size = ctxt.sp_size = 32;
-    assert_fault(emul_linear(&ctxt, EMUL_SEG_CS, 0, 1, EMUL_WRITE, &linear), EMUL_VEC_GP, 0);
-    assert_fault(emul_linear(&ctxt, EMUL_SEG_DS, 0, 1, EMUL_EXEC, &linear), EMUL_VEC_GP, 0);
-    assert_fault(emul_linear(&ctxt, EMUL_SEG_DS, 0xfffe, 4, EMUL_READ, &linear), EMUL_VEC_GP, 0);
+    assert_fault(emul_linear(&ctxt, EMUL_SEG_CS, 0, 1, EMUL_WRITE, &linear), VEC_GP, 0);
+    assert_fault(emul_linear(&ctxt, EMUL_SEG_DS, 0, 1, EMUL_EXEC, &linear), VEC_GP, 0);
+    assert_fault(emul_linear(&ctxt, EMUL_SEG_DS, 0xfffe, 4, EMUL_READ, &linear), VEC_GP, 0);
     assert_int_equal(emul_linear(&ctxt, EMUL_SEG_DS, 0xfffc, 4, EMUL_READ, &linear), EMUL_OKAY);
     segs[EMUL_SEG_SS].attr &= ~EMUL_SEG_P;
-    assert_fault(emul_linear(&ctxt, EMUL_SEG_SS, 0, 4, EMUL_READ, &linear), EMUL_VEC_SS, 0);
+    assert_fault(emul_linear(&ctxt, EMUL_SEG_SS, 0, 4, EMUL_READ, &linear), VEC_SS, 0);
     segs[EMUL_SEG_DS].attr &= ~EMUL_SEG_WRITABLE;
-    assert_fault(emul_linear(&ctxt, EMUL_SEG_DS, 0, 4, EMUL_WRITE, &linear), EMUL_VEC_GP, 0);
+    assert_fault(emul_linear(&ctxt, EMUL_SEG_DS, 0, 4, EMUL_WRITE, &linear), VEC_GP, 0);
     segs[EMUL_SEG_ES] = (struct emul_segment){
         .base = 0xfffff000, .limit = 0xfff, .attr = EMUL_SEG_P | EMUL_SEG_S | EMUL_SEG_EXPDOWN | 2};
-    assert_fault(emul_linear(&ctxt, EMUL_SEG_ES, 0xfff, 1, EMUL_READ, &linear), EMUL_VEC_GP, 0);
+    assert_fault(emul_linear(&ctxt, EMUL_SEG_ES, 0xfff, 1, EMUL_READ, &linear), VEC_GP, 0);
     assert_int_equal(emul_linear(&ctxt, EMUL_SEG_ES, 0x1000, 1, EMUL_READ, &linear), EMUL_OKAY);
     assert_int_equal(linear, 0); /* wrapped at 4 GB */
-    assert_fault(emul_linear(&ctxt, EMUL_SEG_ES, 0xffff, 2, EMUL_READ, &linear), EMUL_VEC_GP, 0);
+    assert_fault(emul_linear(&ctxt, EMUL_SEG_ES, 0xffff, 2, EMUL_READ, &linear), VEC_GP, 0);
 
     segs[EMUL_SEG_CS].limit = CODE + 1; /* which cuts the second instruction, not the first */
     regs.rax = 0;
     assert_done("\x89\xd8");
     regs.rip = CODE;
-    assert_fault(RUN("\x66\x89\xd8"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\x66\x89\xd8"), VEC_GP, 0);
 }
 
 int main(void)

@@ -189,18 +189,18 @@ static void data_segments(void **state)
     written = 0;
     regs.rip = CODE;
     regs.rax = BEYOND;
-    assert_fault(RUN(MOV_DS), EMUL_VEC_GP, BEYOND);
+    assert_fault(RUN(MOV_DS), VEC_GP, BEYOND);
     regs.rax = 0x14; /* there is no LDT */
-    assert_fault(RUN(MOV_DS), EMUL_VEC_GP, 0x14);
+    assert_fault(RUN(MOV_DS), VEC_GP, 0x14);
     regs.rax = ABSENT;
-    assert_fault(RUN(MOV_DS), EMUL_VEC_NP, ABSENT);
+    assert_fault(RUN(MOV_DS), VEC_NP, ABSENT);
     regs.rax = TSS;
-    assert_fault(RUN(MOV_DS), EMUL_VEC_GP, TSS);
+    assert_fault(RUN(MOV_DS), VEC_GP, TSS);
     regs.rax = DATA0 | 3; /* asks for less than it may */
-    assert_fault(RUN(MOV_DS), EMUL_VEC_GP, DATA0);
+    assert_fault(RUN(MOV_DS), VEC_GP, DATA0);
     ctxt.cpl = 3;
     regs.rax = DATA0;
-    assert_fault(RUN(MOV_DS), EMUL_VEC_GP, DATA0);
+    assert_fault(RUN(MOV_DS), VEC_GP, DATA0);
     regs.rax = CONFORMING;
     assert_done(MOV_DS);
     regs.rax = 3;
@@ -227,20 +227,20 @@ static void stack_segments(void **state)
     written = 0;
     regs.rip = CODE;
     regs.rax = USER_DATA;
-    assert_fault(RUN(MOV_SS), EMUL_VEC_GP, USER_DATA & ~3);
+    assert_fault(RUN(MOV_SS), VEC_GP, USER_DATA & ~3);
     regs.rax = CODE64;
-    assert_fault(RUN(MOV_SS), EMUL_VEC_GP, CODE64);
+    assert_fault(RUN(MOV_SS), VEC_GP, CODE64);
     regs.rax = ABSENT;
-    assert_fault(RUN(MOV_SS), EMUL_VEC_SS, ABSENT);
+    assert_fault(RUN(MOV_SS), VEC_SS, ABSENT);
     regs.rax = 3;
-    assert_fault(RUN(MOV_SS), EMUL_VEC_GP, 0);
+    assert_fault(RUN(MOV_SS), VEC_GP, 0);
     regs.rax = 0;
     assert_done(MOV_SS); /* 64-bit code may, but for user mode */
 
     written = 0;
     regs.rip = CODE;
     ctxt.addr_size = ctxt.sp_size = 32;
-    assert_fault(RUN(MOV_SS), EMUL_VEC_GP, 0);
+    assert_fault(RUN(MOV_SS), VEC_GP, 0);
 }
 
 static void tables(void **state)
@@ -262,11 +262,11 @@ static void tables(void **state)
     assert_int_equal(*gdt(TSS) >> 40 & 0xf, 0xb);
     written = 0;
     regs.rip = CODE;
-    assert_fault(RUN("\x0f\x00\xd8"), EMUL_VEC_GP, TSS); /* busy */
+    assert_fault(RUN("\x0f\x00\xd8"), VEC_GP, TSS); /* busy */
     *gdt(TSS) ^= 2ull << 40;
     *gdt(TSS + 8) = 0x80000000; /* a base that is not canonical */
     regs.rip = CODE;
-    assert_fault(RUN("\x0f\x00\xd8"), EMUL_VEC_GP, TSS);
+    assert_fault(RUN("\x0f\x00\xd8"), VEC_GP, TSS);
     regs.rax = LDT;
     assert_done("\x0f\x00\xd0"); /* lldt %eax */
     regs.rax = 0;
@@ -284,7 +284,7 @@ static void tables(void **state)
     written = 0;
     regs.rip = CODE;
     ctxt.cpl = 3;
-    assert_fault(RUN("\x0f\x01\x17"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\x0f\x01\x17"), VEC_GP, 0);
     assert_done("\x0f\x03\xd8"); /* lsl %eax, %ebx: not for user mode */
     assert_false(regs.rflags & ZF);
 }
@@ -314,20 +314,20 @@ static void interrupt_return(void **state)
 
     setup(NULL);
     FRAME(0x1000, USER64, 2, 0x7000, DATA0);
-    assert_fault(RUN(IRETQ), EMUL_VEC_GP, DATA0);
+    assert_fault(RUN(IRETQ), VEC_GP, DATA0);
     assert_int_equal(regs.rsp, STACK - 40);
     FRAME(1ull << 47, USER64, 2, 0x7000, USER_DATA);
-    assert_fault(RUN(IRETQ), EMUL_VEC_GP, 0);
+    assert_fault(RUN(IRETQ), VEC_GP, 0);
     FRAME(0x1000, ABSENT_CODE, 2, 0x7000, DATA0);
-    assert_fault(RUN(IRETQ), EMUL_VEC_NP, ABSENT_CODE);
+    assert_fault(RUN(IRETQ), VEC_NP, ABSENT_CODE);
     FRAME(0x1000, 0, 2, 0x7000, DATA0);
-    assert_fault(RUN(IRETQ), EMUL_VEC_GP, 0);
+    assert_fault(RUN(IRETQ), VEC_GP, 0);
     regs.rflags |= NT;
     FRAME(0x1000, CODE64, 2, 0x7000, DATA0);
-    assert_fault(RUN(IRETQ), EMUL_VEC_GP, 0);
+    assert_fault(RUN(IRETQ), VEC_GP, 0);
     regs.rflags &= ~NT;
     ctxt.cpl = 3; /* cannot get inwards, nor change what is not its own */
-    assert_fault(RUN(IRETQ), EMUL_VEC_GP, CODE64);
+    assert_fault(RUN(IRETQ), VEC_GP, CODE64);
     FRAME(0x1000, USER64, IF | 0x3002, 0x7000, USER_DATA);
     assert_done(IRETQ);
     assert_int_equal(regs.rflags, 2);
@@ -355,12 +355,12 @@ static void far_transfers(void **state)
     memcpy(mem + DATA + 4, "\x50\x00", 2);
     assert_int_equal(RUN("\xff\x2f"), EMUL_UNHANDLEABLE); /* through a gate */
     memcpy(mem + DATA + 4, "\x10\x00", 2);
-    assert_fault(RUN("\xff\x2f"), EMUL_VEC_GP, DATA0);
+    assert_fault(RUN("\xff\x2f"), VEC_GP, DATA0);
     memcpy(mem + DATA + 4, "\x20\x00", 2);
-    assert_fault(RUN("\xff\x2f"), EMUL_VEC_GP, USER64 & ~3);
+    assert_fault(RUN("\xff\x2f"), VEC_GP, USER64 & ~3);
     *gdt(CODE32) = 0x00409a0000000fff; /* a small segment */
     memcpy(mem + DATA + 4, "\x18\x00", 2);
-    assert_fault(RUN("\xff\x2f"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\xff\x2f"), VEC_GP, 0);
 
     assert_done("\xcd\x80");
     assert_int_equal(interrupt, 0x80);
@@ -406,10 +406,10 @@ static void real_mode(void **state)
 
     written = 0;
     segs[EMUL_SEG_IDTR].limit = 0x3f;
-    assert_fault(RUN("\xcd\x10"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\xcd\x10"), VEC_GP, 0);
     ctxt.cpl = 3; /* virtual-8086 mode */
-    assert_fault(RUN("\xcd\x10"), EMUL_VEC_GP, 0);
-    assert_fault(RUN("\xcf"), EMUL_VEC_GP, 0);
+    assert_fault(RUN("\xcd\x10"), VEC_GP, 0);
+    assert_fault(RUN("\xcf"), VEC_GP, 0);
 }
 
 int main(void)

@@ -583,9 +583,9 @@ static bool unlike_others(const struct emul_ctxt *ctxt, const struct insn *insn)
     return (insn->opcode == 0xff && (insn->reg & 6) == 2) || insn->opcode == 0xe8 ||
            insn->opcode == 0x9a || insn->opcode == 0x61 || insn->opcode == 0x0fc7 ||
            ((insn->row->exec == emul_op_masked_move || insn->row->exec == emul_op_masked_bytes) &&
-            ctxt->exception.vector != EMUL_VEC_UD) ||
+            ctxt->exception.vector != VEC_UD) ||
            (ctxt->addr_size == 32 && !ctxt->exception.error_code &&
-            (ctxt->exception.vector == EMUL_VEC_GP || ctxt->exception.vector == EMUL_VEC_SS));
+            (ctxt->exception.vector == VEC_GP || ctxt->exception.vector == VEC_SS));
 }
 
 /* ---- one try ---- */
@@ -656,12 +656,12 @@ static bool same(const struct insn *insn, const struct cpu_user_regs *before,
 
     /* What is undefined may also be too long, and then it is a matter of taste which is seen first.
      */
-    if (!insn->row && real->vector == EMUL_VEC_GP)
+    if (!insn->row && real->vector == VEC_GP)
         return true;
     if (ctxt->exception.pending) {
         if (real->vector != ctxt->exception.vector)
             return false;
-        if (real->vector == EMUL_VEC_PF && real->cr2 != ctxt->exception.cr2)
+        if (real->vector == VEC_PF && real->cr2 != ctxt->exception.cr2)
             return false;
         if (ctxt->exception.has_error && real->error_code != ctxt->exception.error_code)
             return false;
@@ -759,7 +759,7 @@ enum verdict trial(unsigned int mode, uint32_t opcode)
     real.flags = before.rflags;
     native_run(&real, mode, code, insn.len);
     /* Whether MASKMOVQ and MASKMOVDQU fault for bytes that they leave alone is up to the CPU. */
-    if (rc == EMUL_OKAY && insn.row->exec == emul_op_masked_bytes && real.vector == EMUL_VEC_PF)
+    if (rc == EMUL_OKAY && insn.row->exec == emul_op_masked_bytes && real.vector == VEC_PF)
         return TRIAL_SKIPPED;
     if (same(&insn, &before, &regs, &real, &ctxt))
         return TRIAL_SAME;

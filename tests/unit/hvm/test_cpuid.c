@@ -110,7 +110,11 @@ static void test_own_numbers(void **state)
     leaf[2] = (xen_cpuid_leaf_t){.leaf = 0xb, .a = 1, .d = 0x55};
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(ask(both[i], 1, 0).b, 0x04000800);
-        is(both[i], 0xb, 0, 1, 0, 0, 4);
+        leaf[0].c = 0;
+        is(both[i], 0xb, 0, 0, 0, 0, 0);
+        leaf[0].c = 1u << 21;
+        is(both[i], 0xb, 0, 0, 0, 0, 4);
+        is(both[i], 0xb, 1, 0, 0, 1, 4);
         is(both[i], 2, 0, 0, 0, 0, 0);
     }
 }

@@ -15,6 +15,7 @@
 
 #define HYPERVISOR_LEAVES 0x40000000u
 #define MSR_HYPERCALL     0x40000000u
+#define F1_X2APIC         (1u << 21)
 #define FD_XSAVEC         (1u << 1)
 #define FEXT_RDTSCP       (1u << 27)
 
@@ -99,8 +100,13 @@ void cpu_policy_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, str
     case 1:
         res->b = (res->b & 0xffffff) | vcpu_apic_id(v->vcpu_id) << 24;
         break;
-    case 0xb:
-        res->d = vcpu_apic_id(v->vcpu_id);
+    case 0xb: /* goes with the x2APIC; of how the host's CPUs are joined it tells nothing */
+        l = cpu_policy_find(v->domain->arch.cpu_policy, 1, 0);
+        *res = (struct emul_cpuid){0};
+        if (l && (l->c & F1_X2APIC)) {
+            res->c = subleaf & 0xff;
+            res->d = vcpu_apic_id(v->vcpu_id);
+        }
         break;
     case 0xd:
         /* The sizes are what the CPU says for the guest's own XCR0. */

@@ -39,3 +39,14 @@ bool cpu_set_misc_features(struct vcpu *v, uint64_t val)
     v->arch.cpuid_faults = val;
     return true;
 }
+
+bool cpu_pat_valid(uint64_t val)
+{
+    for (unsigned i = 0; i < 64; i += 8) {
+        uint8_t type = val >> i;
+
+        if (type > 7 || type == 2 || type == 3)
+            return false;
+    }
+    return true;
+}

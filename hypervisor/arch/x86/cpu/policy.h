@@ -51,6 +51,8 @@ void cpu_policy_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf,
                       struct emul_cpuid *res);
 /* What v reads from an MSR that is the same for all kinds; false: it is not one of these. */
 bool cpu_policy_rdmsr(const struct vcpu *v, uint32_t msr, uint64_t *val);
+/* Would WRMSR take that for the PAT? */
+bool cpu_pat_valid(uint64_t val);
 /* MISC_FEATURES_ENABLES becomes that; false: v cannot have it. */
 bool cpu_set_misc_features(struct vcpu *v, uint64_t val);
 /* The leaf, or NULL; leaves without subleaves match any subleaf. */

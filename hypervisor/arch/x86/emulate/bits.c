@@ -14,7 +14,7 @@ int emul_require(struct emul_state *s, uint32_t leaf, enum emul_cpuid_reg reg, u
     if (rc != EMUL_OKAY)
         return rc;
     word = reg == CPUID_B ? res.b : reg == CPUID_C ? res.c : res.d;
-    return word >> bit & 1 ? EMUL_OKAY : emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+    return word >> bit & 1 ? EMUL_OKAY : emul_inject(s->ctxt, VEC_UD, 0);
 }
 
 /* Copy the selected bit to CF and return its mask. */
@@ -108,7 +108,7 @@ int emul_op_popcnt(struct emul_state *s)
     int rc;
 
     if (s->insn->rep != 0xf3)
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        return emul_inject(s->ctxt, VEC_UD, 0);
     rc = emul_require(s, 1, CPUID_C, 23);
     if (rc == EMUL_OKAY)
         rc = emul_operand_load(s, &s->src);
@@ -166,7 +166,7 @@ static int movbe(struct emul_state *s, struct operand *to, struct operand *from)
     int rc = emul_require(s, 1, CPUID_C, 22);
 
     if (rc == EMUL_OKAY && (s->insn->mod == 3 || s->insn->rep))
-        rc = emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        rc = emul_inject(s->ctxt, VEC_UD, 0);
     if (rc == EMUL_OKAY)
         rc = emul_operand_load(s, from);
     if (rc != EMUL_OKAY)

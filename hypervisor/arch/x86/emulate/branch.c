@@ -141,7 +141,7 @@ int emul_op_nop_xchg(struct emul_state *s)
 
 int emul_op_ud(struct emul_state *s)
 {
-    return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+    return emul_inject(s->ctxt, VEC_UD, 0);
 }
 
 /* Trapping has ordered more than a fence would.  With a prefix the same bytes are WAITPKG and

@@ -24,7 +24,7 @@ int emul_op_movsx(struct emul_state *s)
 int emul_op_movnti(struct emul_state *s)
 {
     if (s->insn->opsize || s->insn->rep)
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        return emul_inject(s->ctxt, VEC_UD, 0);
     s->dst.val = s->src.val;
     return EMUL_OKAY;
 }
@@ -131,7 +131,7 @@ int emul_op_cmpxchg8b(struct emul_state *s)
     if (rc != EMUL_OKAY)
         return rc;
     if (half == 8 && (linear & 15))
-        return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(s->ctxt, VEC_GP, 0);
     if (!s->ops->cmpxchg)
         return EMUL_UNHANDLEABLE;
     rc = s->ops->cmpxchg(s->ctxt, s->dst.seg, linear, &found, &new, half * 2, s->insn->lock);
@@ -199,7 +199,7 @@ static bool needs_monitor(const struct emul_state *s)
 int emul_op_pushf(struct emul_state *s)
 {
     if (needs_monitor(s))
-        return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(s->ctxt, VEC_GP, 0);
     return emul_push(s, s->flags & ~(uint64_t)(FL_RF | FL_VM), s->insn->op_bytes);
 }
 
@@ -210,7 +210,7 @@ int emul_op_popf(struct emul_state *s)
     int rc;
 
     if (needs_monitor(s))
-        return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(s->ctxt, VEC_GP, 0);
     rc = emul_pop(s, &val, s->insn->op_bytes);
     if (rc != EMUL_OKAY)
         return rc;
@@ -279,7 +279,7 @@ static int read_selector(struct emul_state *s, unsigned int seg, uint16_t *sel)
     int rc;
 
     if (seg > EMUL_SEG_GS)
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        return emul_inject(s->ctxt, VEC_UD, 0);
     if (!s->ops->segment)
         return EMUL_UNHANDLEABLE;
     rc = s->ops->segment(s->ctxt, seg, &res);

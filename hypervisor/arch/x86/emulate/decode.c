@@ -78,7 +78,7 @@ static int refill(struct window *w)
 static int need(struct window *w, unsigned int bytes)
 {
     if (w->pos + bytes > EMUL_MAX_INSN)
-        return emul_inject(w->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(w->ctxt, VEC_GP, 0);
     while (w->have < w->pos + bytes) {
         int rc = refill(w);
 
@@ -137,7 +137,7 @@ static int fetch_byte(struct window *w, uint8_t *val)
 
 static int undefined(struct window *w)
 {
-    return emul_inject(w->ctxt, EMUL_VEC_UD, 0);
+    return emul_inject(w->ctxt, VEC_UD, 0);
 }
 
 /* ---- prefixes and opcode ---- */

@@ -34,7 +34,7 @@ int emul_inject(struct emul_ctxt *ctxt, uint8_t vector, uint32_t error_code)
 
 int emul_pagefault(struct emul_ctxt *ctxt, uint32_t error_code, uint64_t cr2)
 {
-    emul_inject(ctxt, EMUL_VEC_PF, error_code);
+    emul_inject(ctxt, VEC_PF, error_code);
     ctxt->exception.cr2 = cr2;
     return EMUL_EXCEPTION;
 }
@@ -70,7 +70,7 @@ static bool segment_allows(const struct emul_ctxt *ctxt, const struct emul_segme
 
 static int linear_fault(struct emul_ctxt *ctxt, enum emul_seg seg)
 {
-    return emul_inject(ctxt, seg == EMUL_SEG_SS ? EMUL_VEC_SS : EMUL_VEC_GP, 0);
+    return emul_inject(ctxt, seg == EMUL_SEG_SS ? VEC_SS : VEC_GP, 0);
 }
 
 int emul_linear(struct emul_ctxt *ctxt, enum emul_seg seg, uint64_t off, unsigned int bytes,
@@ -431,7 +431,7 @@ static int execute(struct emul_state *s)
     const struct opcode *row = s->insn->row;
 
     if ((row->flags & F_CPL0) && s->ctxt->cpl)
-        return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(s->ctxt, VEC_GP, 0);
 
     locate(s, &s->dst, row->opnd[0]);
     locate(s, &s->src, row->opnd[1]);

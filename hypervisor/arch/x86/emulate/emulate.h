@@ -31,6 +31,7 @@
  */
 #pragma once
 
+#include "asm/trap.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -85,16 +86,6 @@ struct emul_cpuid {
 };
 
 enum emul_access { EMUL_READ, EMUL_WRITE, EMUL_EXEC };
-
-#define EMUL_VEC_DE 0
-#define EMUL_VEC_BR 5
-#define EMUL_VEC_UD 6
-#define EMUL_VEC_NM 7
-#define EMUL_VEC_NP 11
-#define EMUL_VEC_SS 12
-#define EMUL_VEC_GP 13
-#define EMUL_VEC_PF 14
-#define EMUL_VEC_MF 16
 
 #define EMUL_MMX        16u /* the number of mm0, for read_vector and write_vector */
 #define EMUL_MAX_INSN   15u

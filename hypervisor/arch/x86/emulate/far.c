@@ -30,9 +30,9 @@ static int check_code(struct emul_state *s, uint16_t sel, const struct emul_segm
         fine = conforms ? dpl <= cpl : rpl <= cpl && dpl == cpl;
     t->wide = s->ctxt->lma && (cs->attr & EMUL_SEG_L);
     if (!fine || (t->wide && (cs->attr & EMUL_SEG_DB)))
-        return emul_selector_fault(s, EMUL_VEC_GP, sel);
+        return emul_selector_fault(s, VEC_GP, sel);
     if (!(cs->attr & EMUL_SEG_P))
-        return emul_selector_fault(s, EMUL_VEC_NP, sel);
+        return emul_selector_fault(s, VEC_NP, sel);
     t->cpl = how == RETURN ? rpl : cpl;
     t->cs = *cs;
     t->cs.sel = (sel & 0xfffc) | t->cpl;
@@ -47,7 +47,7 @@ static int not_code(struct emul_state *s, uint16_t sel, uint16_t attr, enum tran
 
     if (how == JUMP && !(attr & EMUL_SEG_S) && gate)
         return EMUL_UNHANDLEABLE;
-    return emul_selector_fault(s, EMUL_VEC_GP, sel);
+    return emul_selector_fault(s, VEC_GP, sel);
 }
 
 static int find_target(struct emul_state *s, uint16_t sel, uint64_t off, enum transfer how,
@@ -68,7 +68,7 @@ static int find_target(struct emul_state *s, uint16_t sel, uint64_t off, enum tr
         return rc;
     }
     if (!(sel & 0xfffc))
-        return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(s->ctxt, VEC_GP, 0);
     rc = emul_read_descriptor(s, sel, &d);
     if (rc != EMUL_OKAY)
         return rc;
@@ -91,7 +91,7 @@ static int check_offset(struct emul_state *s, struct target *t)
         t->off &= 0xffffffff;
     fine = t->wide ? emul_is_canonical(s->ctxt, t->off) : t->off <= t->cs.limit;
 
-    return fine ? EMUL_OKAY : emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+    return fine ? EMUL_OKAY : emul_inject(s->ctxt, VEC_GP, 0);
 }
 
 static int enter_target(struct emul_state *s, const struct target *t)
@@ -275,11 +275,11 @@ static int load_flags(struct emul_state *s, uint64_t val, unsigned int bytes)
 static int iret_allowed(struct emul_state *s)
 {
     if (s->ctxt->real_mode)
-        return s->ctxt->cpl && s->ctxt->iopl < 3 ? emul_inject(s->ctxt, EMUL_VEC_GP, 0) : EMUL_OKAY;
+        return s->ctxt->cpl && s->ctxt->iopl < 3 ? emul_inject(s->ctxt, VEC_GP, 0) : EMUL_OKAY;
     if (!(s->flags & FL_NT))
         return EMUL_OKAY;
     /* A return to another task. */
-    return s->ctxt->lma ? emul_inject(s->ctxt, EMUL_VEC_GP, 0) : EMUL_UNHANDLEABLE;
+    return s->ctxt->lma ? emul_inject(s->ctxt, VEC_GP, 0) : EMUL_UNHANDLEABLE;
 }
 
 int emul_op_iret(struct emul_state *s)
@@ -331,7 +331,7 @@ static int real_interrupt(struct emul_state *s, uint8_t vector)
         return EMUL_UNHANDLEABLE;
     rc = s->ops->segment(s->ctxt, EMUL_SEG_IDTR, &idt);
     if (rc == EMUL_OKAY && vector * 4u + 3 > idt.limit)
-        rc = emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        rc = emul_inject(s->ctxt, VEC_GP, 0);
     if (rc == EMUL_OKAY)
         rc = s->ops->read(s->ctxt, EMUL_SEG_IDTR, idt.base + vector * 4u, &entry, 4);
     if (rc == EMUL_OKAY)
@@ -365,7 +365,7 @@ int emul_op_int(struct emul_state *s)
     if (s->ctxt->real_mode && !s->ctxt->cpl)
         return real_interrupt(s, vector);
     if (s->ctxt->real_mode && op == 0xcd && s->ctxt->iopl < 3)
-        return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(s->ctxt, VEC_GP, 0);
     return s->ops->soft_interrupt ? s->ops->soft_interrupt(s->ctxt, s->insn, vector)
                                   : EMUL_UNHANDLEABLE;
 }
@@ -383,9 +383,9 @@ int emul_op_bound(struct emul_state *s)
     emul_operand_load(s, &s->dst);
     val = sign_extend(s->dst.val, bytes);
     if (val < (int64_t)sign_extend(low, bytes))
-        return emul_inject(s->ctxt, EMUL_VEC_BR, 0);
+        return emul_inject(s->ctxt, VEC_BR, 0);
     rc = emul_mem_read(s, insn->seg, (insn->mem_off + bytes) & mask, &high, bytes);
     if (rc == EMUL_OKAY && val > (int64_t)sign_extend(high, bytes))
-        rc = emul_inject(s->ctxt, EMUL_VEC_BR, 0);
+        rc = emul_inject(s->ctxt, VEC_BR, 0);
     return rc;
 }

@@ -107,7 +107,7 @@ int emul_op_div(struct emul_state *s)
 
     read_pair(s, bytes, &hi, &lo);
     if (!divide(hi, lo, s->dst.val, bytes, &quot, &rem))
-        return emul_inject(s->ctxt, EMUL_VEC_DE, 0);
+        return emul_inject(s->ctxt, VEC_DE, 0);
     write_pair(s, bytes, rem, quot);
     return EMUL_OKAY;
 }
@@ -130,7 +130,7 @@ int emul_op_idiv(struct emul_state *s)
     neg_quot = neg_num != neg_div;
 
     if (!divide(hi, lo, div, bytes, &quot, &rem) || quot > sign - !neg_quot)
-        return emul_inject(s->ctxt, EMUL_VEC_DE, 0);
+        return emul_inject(s->ctxt, VEC_DE, 0);
     write_pair(s, bytes, neg_num ? -rem : rem, neg_quot ? -quot : quot);
     return EMUL_OKAY;
 }
@@ -204,7 +204,7 @@ int emul_op_aam(struct emul_state *s)
     uint8_t al = s->gpr[RAX], base = s->src.val;
 
     if (!base)
-        return emul_inject(s->ctxt, EMUL_VEC_DE, 0);
+        return emul_inject(s->ctxt, VEC_DE, 0);
     emul_reg_write(s, RAX, 2, (al / base) << 8);
     set_al(s, al % base, 0);
     return EMUL_OKAY;

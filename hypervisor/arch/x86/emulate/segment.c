@@ -71,7 +71,7 @@ int emul_read_descriptor(struct emul_state *s, uint16_t sel, struct descriptor *
     bool found;
     int rc = find_descriptor(s, sel, d, &found);
 
-    return rc == EMUL_OKAY && !found ? emul_selector_fault(s, EMUL_VEC_GP, sel) : rc;
+    return rc == EMUL_OKAY && !found ? emul_selector_fault(s, VEC_GP, sel) : rc;
 }
 
 int emul_mark_descriptor(struct emul_state *s, struct descriptor *d, uint64_t mark)
@@ -102,8 +102,8 @@ static int check_stack(struct emul_state *s, uint16_t sel, const struct descript
 
     if ((sel & 3) != cpl || (attr & kind) != (EMUL_SEG_S | EMUL_SEG_WRITABLE) ||
         segment_dpl(attr) != cpl)
-        return emul_selector_fault(s, EMUL_VEC_GP, sel);
-    return attr & EMUL_SEG_P ? EMUL_OKAY : emul_selector_fault(s, EMUL_VEC_SS, sel);
+        return emul_selector_fault(s, VEC_GP, sel);
+    return attr & EMUL_SEG_P ? EMUL_OKAY : emul_selector_fault(s, VEC_SS, sel);
 }
 
 static int check_data(struct emul_state *s, uint16_t sel, const struct descriptor *d)
@@ -112,10 +112,10 @@ static int check_data(struct emul_state *s, uint16_t sel, const struct descripto
     unsigned int dpl = segment_dpl(attr);
 
     if (!(attr & EMUL_SEG_S) || (attr & (EMUL_SEG_CODE | EMUL_SEG_WRITABLE)) == EMUL_SEG_CODE)
-        return emul_selector_fault(s, EMUL_VEC_GP, sel);
+        return emul_selector_fault(s, VEC_GP, sel);
     if (!segment_conforms(attr) && (dpl < (sel & 3u) || dpl < s->ctxt->cpl))
-        return emul_selector_fault(s, EMUL_VEC_GP, sel);
-    return attr & EMUL_SEG_P ? EMUL_OKAY : emul_selector_fault(s, EMUL_VEC_NP, sel);
+        return emul_selector_fault(s, VEC_GP, sel);
+    return attr & EMUL_SEG_P ? EMUL_OKAY : emul_selector_fault(s, VEC_NP, sel);
 }
 
 /* A null selector makes a segment that cannot be used; AMD's processors keep its base. */
@@ -137,7 +137,7 @@ int emul_check_stack_segment(struct emul_state *s, uint16_t sel, uint8_t cpl, bo
 
     if (!(sel & 0xfffc)) {
         if (!wide || cpl == 3 || (sel & 3) != cpl)
-            return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+            return emul_inject(s->ctxt, VEC_GP, 0);
         *res = (struct emul_segment){.sel = sel, .attr = cpl << 5};
         return EMUL_OKAY;
     }
@@ -208,7 +208,7 @@ int emul_op_mov_to_seg(struct emul_state *s)
     int rc;
 
     if (seg == EMUL_SEG_CS || seg > EMUL_SEG_GS)
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        return emul_inject(s->ctxt, VEC_UD, 0);
     rc = emul_operand_load(s, &s->src);
     return rc == EMUL_OKAY ? emul_load_segment(s, seg, s->src.val) : rc;
 }
@@ -250,7 +250,7 @@ static int may_look(struct emul_state *s)
     if (!s->ctxt->cpl)
         return EMUL_OKAY;
     rc = emul_read_cr4(s, &cr4);
-    return rc == EMUL_OKAY && (cr4 & CR4_UMIP) ? emul_inject(s->ctxt, EMUL_VEC_GP, 0) : rc;
+    return rc == EMUL_OKAY && (cr4 & CR4_UMIP) ? emul_inject(s->ctxt, VEC_GP, 0) : rc;
 }
 
 static enum emul_seg table_register(const struct insn *insn)
@@ -297,7 +297,7 @@ int emul_op_load_table(struct emul_state *s)
     if (bytes == 4 && insn->op_bytes == 2)
         t.base &= 0xffffff;
     if (bytes == 8 && !emul_is_canonical(s->ctxt, t.base))
-        return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(s->ctxt, VEC_GP, 0);
     if (!s->ops->write_segment)
         return EMUL_UNHANDLEABLE;
     return s->ops->write_segment(s->ctxt, table_register(insn), &t);
@@ -335,7 +335,7 @@ static int extend_base(struct emul_state *s, struct descriptor *d)
         return rc;
     d->seg.base |= upper << 32;
     if ((upper >> 40 & 0x1f) || !emul_is_canonical(s->ctxt, d->seg.base))
-        return emul_selector_fault(s, EMUL_VEC_GP, d->seg.sel);
+        return emul_selector_fault(s, VEC_GP, d->seg.sel);
     return EMUL_OKAY;
 }
 
@@ -354,19 +354,19 @@ int emul_op_load_system(struct emul_state *s)
     sel = s->src.val;
     if (!(sel & 0xfffc)) {
         d.seg.sel = sel;
-        return task ? emul_inject(s->ctxt, EMUL_VEC_GP, 0)
+        return task ? emul_inject(s->ctxt, VEC_GP, 0)
                     : s->ops->write_segment(s->ctxt, EMUL_SEG_LDTR, &d.seg);
     }
     if (sel & 4)
-        return emul_selector_fault(s, EMUL_VEC_GP, sel);
+        return emul_selector_fault(s, VEC_GP, sel);
     rc = emul_read_descriptor(s, sel, &d);
     if (rc != EMUL_OKAY)
         return rc;
     type = d.seg.attr & (EMUL_SEG_S | EMUL_SEG_TYPE);
     if (task ? type != SYS_TSS && (s->ctxt->lma || type != SYS_TSS_16) : type != SYS_LDT)
-        return emul_selector_fault(s, EMUL_VEC_GP, sel);
+        return emul_selector_fault(s, VEC_GP, sel);
     if (!(d.seg.attr & EMUL_SEG_P))
-        return emul_selector_fault(s, EMUL_VEC_NP, sel);
+        return emul_selector_fault(s, VEC_NP, sel);
     if (task)
         rc = emul_mark_descriptor(s, &d, (uint64_t)SYS_TSS_BUSY << 40);
     if (rc == EMUL_OKAY)

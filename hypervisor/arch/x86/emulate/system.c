@@ -10,12 +10,12 @@
 
 static int gp_fault(struct emul_state *s)
 {
-    return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+    return emul_inject(s->ctxt, VEC_GP, 0);
 }
 
 static int ud_fault(struct emul_state *s)
 {
-    return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+    return emul_inject(s->ctxt, VEC_UD, 0);
 }
 
 /* The 64-bit quantity in edx:eax, and back. */

@@ -95,7 +95,7 @@ static int usable(struct emul_state *s, bool mmx)
     if (rc != EMUL_OKAY)
         return rc;
     if (vex ? !(cr4 & CR4_OSXSAVE) : (cr0 & CR0_EM) || (!mmx && !(cr4 & CR4_OSFXSR)))
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        return emul_inject(s->ctxt, VEC_UD, 0);
     if (vex) {
         if (!s->ops->read_xcr)
             return EMUL_UNHANDLEABLE;
@@ -103,9 +103,9 @@ static int usable(struct emul_state *s, bool mmx)
         if (rc != EMUL_OKAY)
             return rc;
         if ((xcr0 & XCR0_AVX) != XCR0_AVX)
-            return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+            return emul_inject(s->ctxt, VEC_UD, 0);
     }
-    return cr0 & CR0_TS ? emul_inject(s->ctxt, EMUL_VEC_NM, 0) : EMUL_OKAY;
+    return cr0 & CR0_TS ? emul_inject(s->ctxt, VEC_NM, 0) : EMUL_OKAY;
 }
 
 /* VEX names a third register, which most moves do not have and then must not name. */
@@ -152,7 +152,7 @@ int emul_op_vector_move(struct emul_state *s)
     if (rc != EMUL_OKAY)
         return rc;
     if (insn->encoding == INSN_VEX && !vex_defined(insn, m))
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        return emul_inject(s->ctxt, VEC_UD, 0);
 
     bytes = m->bytes ?: insn->vex_l ? 32 : 16;
     if ((m->flags & DQ) && insn->op_bytes == 8)
@@ -161,7 +161,7 @@ int emul_op_vector_move(struct emul_state *s)
                      m->flags & STORE ? EMUL_WRITE : EMUL_READ, &linear);
     /* Misaligned comes before not canonical: #GP even through the stack segment. */
     if (rc != EMUL_UNHANDLEABLE && (m->flags & ALIGNED) && (linear & (bytes - 1)))
-        return emul_inject(s->ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(s->ctxt, VEC_GP, 0);
     if (rc != EMUL_OKAY)
         return rc;
     if (!s->ops->read || !s->ops->write)
@@ -225,7 +225,7 @@ int emul_op_masked_move(struct emul_state *s)
     if (insn->encoding != INSN_VEX || !s->ops->read || !s->ops->write)
         return EMUL_UNHANDLEABLE;
     if (!insn->opsize || !insn->has_mem || (!integer && wide))
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        return emul_inject(s->ctxt, VEC_UD, 0);
     m.size = (integer ? wide : op & 1) ? 8 : 4;
     rc = integer ? emul_require(s, 7, CPUID_B, 5) : EMUL_OKAY;
     if (rc == EMUL_OKAY)
@@ -254,7 +254,7 @@ int emul_op_masked_bytes(struct emul_state *s)
     if (!s->ops->write)
         return EMUL_UNHANDLEABLE;
     if (insn->has_mem || insn->rep || (vex && (mmx || insn->vex_l || insn->vex_reg)))
-        return emul_inject(s->ctxt, EMUL_VEC_UD, 0);
+        return emul_inject(s->ctxt, VEC_UD, 0);
     m.off = emul_reg_read(s, RDI, insn->addr_bytes);
     rc = usable(s, mmx);
     if (rc == EMUL_OKAY)

@@ -182,7 +182,7 @@ void hvm_recover_event(struct vcpu *v, const struct hvm_event *e)
 {
     if (e->type != HVM_EVENT_INTR && e->type != HVM_EVENT_NMI && e->type != HVM_EVENT_EXCEPTION)
         return; /* INT n; and INT3, INTO, where they have types of their own */
-    if (e->type == HVM_EVENT_EXCEPTION && (e->vector == 3 || e->vector == 4))
+    if (e->type == HVM_EVENT_EXCEPTION && (e->vector == VEC_BP || e->vector == VEC_OF))
         return; /* ... or have not */
     v->arch.hvm->event = *e;
 }

@@ -11,17 +11,17 @@
 
 static int read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
 {
-    return hvm_rdmsr(current, msr, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
+    return hvm_rdmsr(current, msr, val) ? EMUL_OKAY : emul_inject(ctxt, VEC_GP, 0);
 }
 
 static int write_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t val)
 {
-    return hvm_wrmsr(current, msr, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
+    return hvm_wrmsr(current, msr, val) ? EMUL_OKAY : emul_inject(ctxt, VEC_GP, 0);
 }
 
 static int write_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t val)
 {
-    return !reg && fpu_set_xcr0(current, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
+    return !reg && fpu_set_xcr0(current, val) ? EMUL_OKAY : emul_inject(ctxt, VEC_GP, 0);
 }
 
 /* RAM, too, which elsewhere is left to the CPU. */
@@ -67,14 +67,14 @@ static int soft_interrupt(struct emul_ctxt *ctxt, const struct insn *insn, uint8
     (void)insn;
     hvm_vendor->get_segment(current, EMUL_SEG_IDTR, &idt);
     if (vector * size + size - 1 > idt.limit)
-        return emul_inject(ctxt, EMUL_VEC_GP, error);
+        return emul_inject(ctxt, VEC_GP, error);
     rc = ctxt->ops->read(ctxt, EMUL_SEG_IDTR, idt.base + vector * size, &gate, sizeof(gate));
     if (rc != EMUL_OKAY)
         return rc;
     if (ctxt->cpl > GATE_DPL(gate))
-        return emul_inject(ctxt, EMUL_VEC_GP, error);
+        return emul_inject(ctxt, VEC_GP, error);
     if (!GATE_PRESENT(gate))
-        return emul_inject(ctxt, EMUL_VEC_NP, error);
+        return emul_inject(ctxt, VEC_NP, error);
     current->arch.hvm->event =
         (struct hvm_event){.vector = vector, .type = HVM_EVENT_INTR, .valid = true};
     return EMUL_OKAY;

@@ -14,6 +14,7 @@
 #include "arch/x86/guest.h"
 #include "arch/x86/hvm/p2m.h"
 #include "arch/x86/hvm/vlapic.h"
+#include "asm/trap.h"
 #include "domain/domain.h"
 #include <xen/hvm/params.h>
 
@@ -37,15 +38,8 @@ struct hvm_event {
     uint32_t error;
 };
 
-enum { VEC_DB = 1, VEC_NMI = 2, VEC_UD = 6, VEC_DF = 8, VEC_GP = 13, VEC_PF = 14, VEC_AC = 17 };
-
-#define PFEC_PRESENT 0x1u
-#define PFEC_WRITE   0x2u
-#define PFEC_USER    0x4u
-#define PFEC_RSVD    0x8u
-#define PFEC_FETCH   0x10u
-#define PFEC_KEY     0x20u
-/* Of an access, beside these: protection keys count; so does SMAP (the kernel's, with AC clear). */
+/* Of an access, beside PFEC_*: protection keys count; so does SMAP (the kernel's, with AC clear).
+ */
 #define HVM_KEYS 0x100u
 #define HVM_SMAP 0x200u
 

@@ -184,11 +184,11 @@ static int write_port(struct emul_ctxt *ctxt, uint16_t port, unsigned bytes, uin
 static int write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
 {
     if (reg == 0 || reg == 3 || reg == 4)
-        return hvm_write_cr(current, reg, val) ? EMUL_OKAY : emul_inject(ctxt, EMUL_VEC_GP, 0);
+        return hvm_write_cr(current, reg, val) ? EMUL_OKAY : emul_inject(ctxt, VEC_GP, 0);
     if (reg != 8)
         return EMUL_UNHANDLEABLE;
     if (val >> 4)
-        return emul_inject(ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(ctxt, VEC_GP, 0);
     vlapic_set_tpr(current, val << 4);
     return EMUL_OKAY;
 }
@@ -207,14 +207,14 @@ static int read_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t *val)
 static int read_xcr(struct emul_ctxt *ctxt, uint32_t reg, uint64_t *val)
 {
     *val = host_cpu.xcr0_max ? xgetbv(0) : 0;
-    return reg ? emul_inject(ctxt, EMUL_VEC_GP, 0) : EMUL_OKAY;
+    return reg ? emul_inject(ctxt, VEC_GP, 0) : EMUL_OKAY;
 }
 
 static int read_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
                       struct emul_cpuid *res)
 {
     if (ctxt->cpl && current->arch.cpuid_faults)
-        return emul_inject(ctxt, EMUL_VEC_GP, 0);
+        return emul_inject(ctxt, VEC_GP, 0);
     hvm_cpuid(current, leaf, subleaf, res);
     return EMUL_OKAY;
 }
@@ -222,7 +222,7 @@ static int read_cpuid(struct emul_ctxt *ctxt, uint32_t leaf, uint32_t subleaf,
 static int read_vector(struct emul_ctxt *ctxt, unsigned reg, void *buf, unsigned bytes)
 {
     if (reg >= EMUL_MMX && hvm_fpu_exception())
-        return emul_inject(ctxt, EMUL_VEC_MF, 0);
+        return emul_inject(ctxt, VEC_MF, 0);
     hvm_get_vector(reg, buf, bytes);
     return EMUL_OKAY;
 }
@@ -230,7 +230,7 @@ static int read_vector(struct emul_ctxt *ctxt, unsigned reg, void *buf, unsigned
 static int write_vector(struct emul_ctxt *ctxt, unsigned reg, const void *buf, unsigned bytes)
 {
     if (reg >= EMUL_MMX && hvm_fpu_exception())
-        return emul_inject(ctxt, EMUL_VEC_MF, 0);
+        return emul_inject(ctxt, VEC_MF, 0);
     hvm_set_vector(reg, buf, bytes);
     return EMUL_OKAY;
 }

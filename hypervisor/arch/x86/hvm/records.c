@@ -161,8 +161,6 @@ static bool cpu_ok(const struct domain *d, const struct hvm_hw_cpu *c)
            !(c->msr_tsc_aux >> 32);
 }
 
-#define VECTORS_WITH_ERROR 0x60227d00u /* 8, 10 to 14, 17, 21, 29, 30 */
-
 /* Only what could have been on its way into the guest. */
 static struct hvm_event pending_event(const struct hvm_hw_cpu *c)
 {

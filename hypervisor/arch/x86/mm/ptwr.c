@@ -275,7 +275,7 @@ static bool emulated_write(struct ptwr *p, struct cpu_user_regs *regs, const str
     case EMUL_RETRY:
         return true;
     case EMUL_EXCEPTION:
-        if (ctxt.exception.vector != EMUL_VEC_PF)
+        if (ctxt.exception.vector != VEC_PF)
             return false;
         pv_inject_page_fault(regs, ctxt.exception.cr2, ctxt.exception.error_code);
         return true;

@@ -150,11 +150,9 @@ static void bounce_trap(struct cpu_user_regs *regs, unsigned vec, uint32_t error
               (has_error ? BOUNCE_ERROR_CODE : 0) | (TI_GET_IF(t) ? BOUNCE_MASK : 0));
 }
 
-#define VECTORS_WITH_ERROR_CODE 0x60227d00u /* 8, 10..14, 17, 21, 29, 30 */
-
 void pv_inject_exception(struct cpu_user_regs *regs, unsigned vec, uint32_t error)
 {
-    bounce_trap(regs, vec, error, VECTORS_WITH_ERROR_CODE & (1u << vec));
+    bounce_trap(regs, vec, error, VECTORS_WITH_ERROR & (1u << vec));
 }
 
 void pv_inject_interrupt(struct cpu_user_regs *regs, unsigned vec)

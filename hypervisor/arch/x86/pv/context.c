@@ -90,7 +90,7 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     pv->gs_base_kernel = c->gs_base_kernel;
     pv->gs_base_user = c->gs_base_user;
     pv->ctrlreg[0] = c->ctrlreg[0];
-    pv->ctrlreg[4] = pv_valid_cr4(c->ctrlreg[4]);
+    pv->ctrlreg[4] = pv_valid_cr4(v->domain, c->ctrlreg[4]);
     if (c->flags & VGCF_i387_valid) {
         fpu_import_legacy(v, &c->fpu_ctxt);
         if (host_cpu.xcr0_max)

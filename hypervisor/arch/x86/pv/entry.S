@@ -379,7 +379,7 @@ iret_slow:
 stub_14:
         testb $3, 16(%rsp) /* cs */
         jz pf_general
-        testb $PFEC_RESERVED, (%rsp)
+        testb $PFEC_RSVD, (%rsp)
         jnz pf_general
         sub $REGS_error_code, %rsp
         mov %rax, REGS_rax(%rsp)

@@ -39,7 +39,7 @@ static long iret32(struct vcpu *v, struct cpu_user_regs *regs)
         goto bad_stack;
     if (f[3] & EFLAGS_VM) { /* there is no virtual-8086 mode under a 64-bit hypervisor */
         regs->rip -= 2;
-        pv_inject_exception(regs, EMUL_VEC_GP, 0);
+        pv_inject_exception(regs, VEC_GP, 0);
         return regs->rax;
     }
     outer = (f[2] & 3) > (regs->cs & 3);

@@ -30,7 +30,7 @@
 
 static int gp(struct emul_ctxt *ctxt)
 {
-    return emul_inject(ctxt, EMUL_VEC_GP, 0);
+    return emul_inject(ctxt, VEC_GP, 0);
 }
 
 /* --- memory: code, and the operands of INS and OUTS --- */
@@ -200,7 +200,7 @@ static int privop_write_cr(struct emul_ctxt *ctxt, unsigned reg, uint64_t val)
         /* Bits that a PV guest cannot have are dropped, those no CPU of ours has are refused. */
         if (val & ~(cr4 | CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_PCIDE | CR4_PKE))
             return gp(ctxt);
-        v->arch.pv.ctrlreg[4] = pv_valid_cr4(val);
+        v->arch.pv.ctrlreg[4] = pv_valid_cr4(v->domain, val);
         pv_load_cr4(v);
         return EMUL_OKAY;
     default:
@@ -270,7 +270,7 @@ static int privop_read_msr(struct emul_ctxt *ctxt, uint32_t msr, uint64_t *val)
         break;
     }
     /* An early kernel without a #GP handler is spared (arch-x86/xen.h, struct trap_info). */
-    if (!v->arch.pv.trap_table[EMUL_VEC_GP].address) {
+    if (!v->arch.pv.trap_table[VEC_GP].address) {
         *val = 0;
         return EMUL_OKAY;
     }
@@ -421,7 +421,7 @@ static bool finish(struct emul_ctxt *ctxt, int result)
     case EMUL_RETRY:
         return true;
     case EMUL_EXCEPTION:
-        if (ctxt->exception.vector == EMUL_VEC_PF)
+        if (ctxt->exception.vector == VEC_PF)
             pv_inject_page_fault(regs, ctxt->exception.cr2, ctxt->exception.error_code);
         else
             pv_inject_exception(regs, ctxt->exception.vector, ctxt->exception.error_code);

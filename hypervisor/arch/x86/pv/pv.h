@@ -91,7 +91,7 @@ void pv_save(struct vcpu *v);
 void pv_load(struct vcpu *v);
 void pv_publish(struct vcpu *v);
 /* What of a CR4 the guest can have (XSA-293: what it does not have, its users have not either). */
-unsigned long pv_valid_cr4(unsigned long cr4);
+unsigned long pv_valid_cr4(const struct domain *d, unsigned long cr4);
 void pv_load_cr4(const struct vcpu *v); /* of current */
 
 /* --- syscall.c --- */

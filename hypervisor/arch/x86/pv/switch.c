@@ -3,6 +3,7 @@
  * A PV guest's vcpu comes to a CPU and leaves it: registers, segments, its root and its tables.
  */
 #include "arch/api/arch_time.h"
+#include "arch/x86/cpu/modes.h"
 #include "arch/x86/guest.h"
 #include "arch/x86/mm/mm.h"
 #include "asm/cpufeature.h"
@@ -116,10 +117,11 @@ static void segments_load(struct vcpu *v)
 
 /* --- CR4 --- */
 
-unsigned long pv_valid_cr4(unsigned long cr4)
+unsigned long pv_valid_cr4(const struct domain *d, unsigned long cr4)
 {
-    return cr4 & (CR4_TSD | CR4_DE | (cpu_has(XSAVE) ? CR4_OSXSAVE : 0) |
-                  (cpu_has(FSGSBASE) ? CR4_FSGSBASE : 0));
+    const uint64_t by_policy = CR4_OSXSAVE | CR4_FSGSBASE;
+
+    return cr4 & (CR4_TSD | CR4_DE | (by_policy & cpu_policy_cr4(d->arch.cpu_policy)));
 }
 
 void pv_load_cr4(const struct vcpu *v)

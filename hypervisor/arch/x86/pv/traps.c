@@ -10,23 +10,12 @@
 #include "asm/layout.h"
 #include "asm/regs.h"
 #include "asm/trap.h"
+#include "asm/irq_vectors.h"
 #include "hypercall/guest_access.h"
 #include "kernel/console.h"
 #include "kernel/panic.h"
 #include "kernel/softirq.h"
 #include "pv.h"
-
-enum {
-    VEC_DB = 1,
-    VEC_NMI = 2,
-    VEC_NM = 7,
-    VEC_UD = 6,
-    VEC_DF = 8,
-    VEC_GP = 13,
-    VEC_PF = 14,
-    VEC_MC = 18,
-    VEC_INT80 = 0x80
-};
 
 static const char *const exception_names[] = {
     "divide error", "debug",          "NMI",         "breakpoint",         "overflow",
@@ -54,7 +43,7 @@ static void hypervisor_exception(struct cpu_user_regs *regs, unsigned vec)
     case VEC_PF: {
         unsigned long addr = read_cr2();
 
-        if (addr - PERDOMAIN_VIRT < (1UL << 39) && !(regs->error_code & PFEC_RESERVED) &&
+        if (addr - PERDOMAIN_VIRT < (1UL << 39) && !(regs->error_code & PFEC_RSVD) &&
             pv_map_ldt_page(current, addr - PERDOMAIN_VIRT, NULL))
             return;
     } /* fall through */
@@ -80,7 +69,7 @@ static void guest_page_fault(struct cpu_user_regs *regs)
     if (unlikely(!(error & PFEC_USER)) && pv_smap_fault(addr, error))
         return;
     local_irq_enable();
-    if (unlikely(error & PFEC_RESERVED)) {
+    if (unlikely(error & PFEC_RSVD)) {
         domain_crash(v->domain, "reserved bit set in a page table at %#lx", addr);
         return;
     }
@@ -119,13 +108,13 @@ static bool guest_software_interrupt(struct cpu_user_regs *regs)
 
 static void guest_int80(struct cpu_user_regs *regs)
 {
-    const struct trap_info *t = &current->arch.pv.trap_table[VEC_INT80];
+    const struct trap_info *t = &current->arch.pv.trap_table[VECTOR_LEGACY_INT80];
 
     if (t->address && TI_GET_DPL(t) >= (guest_kernel(current, regs) ? 1 : 3))
-        pv_inject_interrupt(regs, VEC_INT80);
+        pv_inject_interrupt(regs, VECTOR_LEGACY_INT80);
     else {
         regs->rip -= 2;
-        pv_inject_exception(regs, VEC_GP, VEC_INT80 * 8 + 2);
+        pv_inject_exception(regs, VEC_GP, VECTOR_LEGACY_INT80 * 8 + 2);
     }
 }
 
@@ -158,7 +147,7 @@ static void guest_exception(struct cpu_user_regs *regs, unsigned vec)
         current->arch.pv.flags &= ~(unsigned long)PVF_FPU_TS;
         clts();
         break;
-    case VEC_INT80:
+    case VECTOR_LEGACY_INT80:
         local_irq_enable();
         guest_int80(regs);
         return;

@@ -19,6 +19,7 @@
  * SYSCALL.
  */
 #include "svm.h"
+#include "arch/x86/cpu/policy.h"
 #include "arch/x86/mm/mm.h"
 #include "asm/cpufeature.h"
 #include "asm/apic.h"
@@ -126,7 +127,7 @@ static bool __init probe(void)
 {
     struct page_info *io, *msr;
 
-    if (host_cpu.vendor != VENDOR_AMD && host_cpu.vendor != VENDOR_HYGON)
+    if (!cpu_is_amd())
         return false;
     if (!cpu_has(SVM) || host_cpu.max_ext_leaf < CPUID_SVM)
         return false;
@@ -479,17 +480,6 @@ static bool get_msr(const struct vcpu *v, uint32_t msr, uint64_t *val)
     return true;
 }
 
-static bool pat_ok(uint64_t val)
-{
-    for (unsigned i = 0; i < 64; i += 8) {
-        uint8_t type = val >> i;
-
-        if (type > 7 || type == 2 || type == 3)
-            return false;
-    }
-    return true;
-}
-
 static bool set_efer(struct vcpu *v, uint64_t val)
 {
     struct svm_vcpu *s = svm_of(v);
@@ -520,7 +510,7 @@ static bool set_msr(struct vcpu *v, uint32_t msr, uint64_t val)
 {
     uint64_t *f = msr_field(is_fetched_msr(msr) ? fetched(v) : vmcb_of(v), msr);
 
-    if (!f || (msr == MSR_PAT && !pat_ok(val)))
+    if (!f || (msr == MSR_PAT && !cpu_pat_valid(val)))
         return false;
     if (msr == MSR_EFER)
         return set_efer(v, val);
