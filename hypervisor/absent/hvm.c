@@ -57,6 +57,11 @@ int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg)
     return -ENOENT;
 }
 
+void p2m_flush(struct domain *d)
+{
+    (void)d;
+}
+
 struct page_info *p2m_unmap(struct domain *d, gfn_t gfn)
 {
     (void)d, (void)gfn;

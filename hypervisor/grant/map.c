@@ -289,7 +289,9 @@ static void finish_unmaps(struct vcpu *v)
     struct unmapped *u = &this_cpu(unmapped);
     cpumask_t mask = v->domain->dirty_cpus;
 
-    if (u->flush)
+    if (u->flush && is_translated(v->domain))
+        p2m_flush(v->domain);
+    else if (u->flush)
         flush_tlb_mask(&mask);
     for (unsigned i = 0; i < u->nr; i++)
         release(v->domain->grant, v, u->done[i].handle, u->done[i].flags);

@@ -320,3 +320,19 @@ def test_pvh_hotplug_and_ends(dom0, guests):
     with dom0.console("h") as guest:
         guest.sh("(sleep 1; echo c > /proc/sysrq-trigger) & true")
     dom0.gone("h")
+
+
+def test_pv_saved_without_xsave(newest):
+    """A PV guest that is shown no XSAVE, on a host that has it, is restored by what it is shown."""
+    newest.tidy(False)
+    dom0 = newest.get()
+    guests = Guests(dom0)
+    guests.linux("g", "memory=96", 'cpuid="host,xsave=0"')
+    for line in ("true", "xl save g /tmp/g.save", "xl restore /tmp/g.save"):
+        dom0.sh(f"{{ {line}; }} >/tmp/log 2>&1 || {{ tail /tmp/log; false; }}", 180)
+        if "save g" not in line:
+            with dom0.console("g") as guest:
+                assert "xsave" not in guest.sh("grep flags /proc/cpuinfo").split()
+    assert "xsave" in dom0.sh("grep flags /proc/cpuinfo").split()
+    dom0.sh("rm /tmp/g.save; xl destroy g")
+    dom0.gone("g")

@@ -2,7 +2,7 @@
 /*
  * The physical address space of domains that have one of their own (is_translated()): which page of
  * the host is behind a guest frame number.  Callers hold a reference of d, and no lock of
- * LOCK_P2M's level or above; interrupts are on (CPUs may have to be flushed).
+ * LOCK_P2M's level or above; interrupts are on (CPUs may have to leave the guest).
  */
 #pragma once
 #include "lib/types.h"
@@ -17,6 +17,8 @@ enum p2m_type {
     P2M_ON_DEMAND, /* no page yet: one comes when it is looked for */
 };
 
+/* No CPU goes on using translations made before: those in d's guest have left it. */
+void p2m_flush(struct domain *d);
 /* The page of d's own behind gfn, with a reference, or NULL. */
 struct page_info *p2m_get_page(struct domain *d, gfn_t gfn);
 /* Leaves of 2 MB that d gets now, one after the other, become one of 1 GB if their pages are, too.
@@ -38,8 +40,8 @@ int p2m_place(struct domain *d, gfn_t gfn, struct page_info *pg, enum p2m_type t
 /* Unmaps RAM at gfn; the page with a reference (the caller's from now on), or NULL: there is none.
  */
 struct page_info *p2m_unmap(struct domain *d, gfn_t gfn);
-/* Unmaps the grant of pg at gfn; -ENOENT: it is not there.  The caller lets go of the page after a
- * flush of d->dirty_cpus. */
+/* Unmaps the grant of pg at gfn; -ENOENT: it is not there.  The caller lets go of the page after
+ * p2m_flush(). */
 int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg);
 /* d gives up these frames, up to the first that is no RAM, and at most so many at a time: their
  * pages go back to the heap, unless others hold them, after one flush.  How many. */

@@ -337,6 +337,11 @@ WEAK int p2m_place(struct domain *d, gfn_t gfn, struct page_info *pg, enum p2m_t
     return -EINVAL;
 }
 
+WEAK void p2m_flush(struct domain *d)
+{
+    (void)d;
+}
+
 WEAK int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg)
 {
     (void)d, (void)gfn, (void)pg;

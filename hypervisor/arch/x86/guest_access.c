@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Guest memory (hypercall/guest_access.h) of PV guests: through the page tables that are loaded,
- * which are current's kernel tables during a hypercall.  This file alone opens SMAP for C code.
+ * Guest memory (hypercall/guest_access.h): of PV guests through the page tables that are loaded,
+ * which are current's kernel tables during a hypercall; of others as their kind does it.  This file
+ * alone opens SMAP for C code.
  */
 #include "hypercall/guest_access.h"
 #include "arch/x86/guest.h"

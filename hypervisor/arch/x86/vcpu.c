@@ -163,7 +163,9 @@ bool hvm_guests_exist;
 
 bool arch_vcpu_interrupt_due(const struct vcpu *v)
 {
-    return v->domain->arch.kind->interrupt_due(v);
+    const struct guest_kind *kind = v->domain->arch.kind;
+
+    return kind->interrupt_due && kind->interrupt_due(v);
 }
 
 void arch_vcpu_kick(struct vcpu *v)

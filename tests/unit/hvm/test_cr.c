@@ -158,6 +158,10 @@ static void test_into_long_mode_and_out(void **state)
     cs.attr |= EMUL_SEG_L;
     hvm_vendor->set_segment(v, EMUL_SEG_CS, &cs);
     refuses(0, CR0_PE | CR0_PG);
+    /* What it set unseen in CR4 does not keep it from this register. */
+    hvm_vendor->set_cr(v, 4, CR4_PAE | CR4_SMEP);
+    accepts(0, CR0_PE | CR0_WP, CR0_PE | CR0_WP | CR0_ET, true);
+    assert_true(hvm_write_efer(v, 0));
 }
 
 static void test_efer_goes_by_the_policy(void **state)
@@ -199,6 +203,8 @@ uint64_t cpu_policy_xcr0(const struct cpu_policy *p)
 /* What it takes the CPU gets, which only a hypervisor may give it: so only what it refuses. */
 static void test_xcr0_goes_by_the_policy(void **state)
 {
+    static uint64_t area[104];
+
     (void)state;
     host_cpu.xcr0_max = 0x207;
     policy_xcr0 = 3;
@@ -209,6 +215,15 @@ static void test_xcr0_goes_by_the_policy(void **state)
     policy_xcr0 = 0xe7;
     assert_false(fpu_set_xcr0(v, 0xe7));
     assert_int_equal(v->arch.xcr0, 1);
+    /* Who has none shown is saved with what every vcpu begins with, and comes back. */
+    policy_xcr0 = 0;
+    host_cpu.xsave_size = sizeof(area);
+    xfree(v->arch.fpu_alloc);
+    assert_int_equal(fpu_create(v), 0);
+    area[XSAVE_HEADER_OFF / 8] = 3;
+    assert_int_equal(fpu_import(v, 1, area, sizeof(area)), 0);
+    assert_int_equal(fpu_import(v, 3, area, sizeof(area)), -EINVAL);
+    assert_false(fpu_set_xcr0(v, 1));
 }
 
 /* --- the three ways into a state: step by step, at the start, out of a record --- */

@@ -8,16 +8,13 @@
 #include "asm/apic.h"
 #include "asm/regs.h"
 #include "domain/domain.h"
-#include "lib/bitops.h"
-#include "mem/mem.h"
 #include "policy.h"
 #include <xen/arch-x86/cpuid.h>
 
-#define HYPERVISOR_LEAVES 0x40000000u
-#define MSR_HYPERCALL     0x40000000u
-#define F1_X2APIC         (1u << 21)
-#define FD_XSAVEC         (1u << 1)
-#define FEXT_RDTSCP       (1u << 27)
+#define MSR_HYPERCALL 0x40000000u
+#define F1_X2APIC     (1u << 21)
+#define FD_XSAVEC     (1u << 1)
+#define FEXT_RDTSCP   (1u << 27)
 
 /* Bits of the time leaf. */
 #define TIME_EMULATED 1u
@@ -38,24 +35,14 @@ static void time_leaf(const struct domain *d, uint32_t subleaf, struct emul_cpui
         res->a = cpu_khz;
 }
 
-static void hvm_leaf(const struct vcpu *v, struct emul_cpuid *res)
-{
-    /* Not XEN_HVM_CPUID_UPCALL_VECTOR, though there is that: its upcalls come by way of the local
-     * APIC, and each would need an end of interrupt, which exits. */
-    res->a =
-        XEN_HVM_CPUID_X2APIC_VIRT | XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT;
-    res->b = v->vcpu_id;
-    res->c = v->domain->id;
-}
-
 static void hypervisor_leaf(const struct vcpu *v, uint32_t leaf, uint32_t subleaf,
                             struct emul_cpuid *res)
 {
     const struct domain *d = v->domain;
 
-    switch (leaf - HYPERVISOR_LEAVES) {
+    switch (leaf - CPUID_HYPERVISOR) {
     case 0:
-        *res = (struct emul_cpuid){HYPERVISOR_LEAVES + XEN_CPUID_MAX_NUM_LEAVES,
+        *res = (struct emul_cpuid){CPUID_HYPERVISOR + XEN_CPUID_MAX_NUM_LEAVES,
                                    XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX,
                                    XEN_CPUID_SIGNATURE_EDX};
         break;
@@ -65,20 +52,11 @@ static void hypervisor_leaf(const struct vcpu *v, uint32_t leaf, uint32_t sublea
     case 2:
         res->a = 1; /* hypercall pages */
         res->b = MSR_HYPERCALL;
-        res->c = d->is_hvm ? 0 : XEN_CPUID_FEAT1_MMU_PT_UPDATE_PRESERVE_AD;
         break;
     case 3:
         time_leaf(d, subleaf, res);
         break;
-    case 4:
-        if (d->is_hvm && !subleaf)
-            hvm_leaf(v, res);
-        break;
-    case 5:
-        if (!d->is_hvm && !subleaf)
-            res->b = fls_index(max_page - 1) + 1 + PAGE_SHIFT; /* the width of machine addresses */
-        break;
-    default:
+    default: /* leaves 4 and 5 are of the kinds */
         break;
     }
 }
@@ -88,7 +66,7 @@ void cpu_policy_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf, str
     const xen_cpuid_leaf_t *l;
 
     *res = (struct emul_cpuid){0};
-    if ((leaf & ~0xffu) == HYPERVISOR_LEAVES) {
+    if ((leaf & ~0xffu) == CPUID_HYPERVISOR) {
         hypervisor_leaf(v, leaf, subleaf, res);
         return;
     }

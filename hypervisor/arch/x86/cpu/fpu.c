@@ -108,7 +108,8 @@ int fpu_import(struct vcpu *v, uint64_t xcr0, const void *area, size_t len)
     const uint64_t *theirs = (const uint64_t *)((const uint8_t *)area + XSAVE_HEADER_OFF);
     uint64_t *header = (uint64_t *)((uint8_t *)v->arch.fpu + XSAVE_HEADER_OFF), state;
 
-    if (!xcr0_allowed(v, xcr0) || len < XSAVE_MIN_SIZE)
+    /* Who is shown no XSAVE is saved with what he began with. */
+    if ((!xcr0_allowed(v, xcr0) && xcr0 != XCR0_X87) || len < XSAVE_MIN_SIZE)
         return -EINVAL;
     state = theirs[0];
     if ((state & ~host_cpu.xcr0_max) || (state & XSTATE_MPX) || theirs[1]) /* [1]: compacted */

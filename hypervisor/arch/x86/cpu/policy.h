@@ -45,8 +45,9 @@ void cpu_policy_init(void);
 void cpu_policy_fit(struct cpu_policy *p);
 /* What XCR0 may hold; 0: p shows no XSAVE. */
 uint64_t cpu_policy_xcr0(const struct cpu_policy *p);
-/* CPUID as v is told, but for what its control registers and its local APIC add: that is its kind's
- * to know.  v is current, with its XCR0. */
+#define CPUID_HYPERVISOR 0x40000000u
+/* CPUID as v is told, but for what is its kind's to know: what control registers and local APIC
+ * add, and leaves about the kind.  v is current, with its XCR0. */
 void cpu_policy_cpuid(const struct vcpu *v, uint32_t leaf, uint32_t subleaf,
                       struct emul_cpuid *res);
 /* What v reads from an MSR that is the same for all kinds; false: it is not one of these. */

@@ -29,6 +29,12 @@ static bool modes_valid(const struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64
     return cpu_modes_valid(v->domain->arch.cpu_policy, cr0, cr4, efer);
 }
 
+/* CR4, but for what the guest has set unseen though its policy does not show it. */
+static uint64_t shown_cr4(const struct vcpu *v)
+{
+    return hvm_vendor->get_cr(v, 4) & cpu_policy_cr4(v->domain->arch.cpu_policy);
+}
+
 static bool load_cr0(struct vcpu *v, uint64_t val)
 {
     uint64_t old = hvm_vendor->get_cr(v, 0), efer = get_efer(v) & ~(uint64_t)EFER_LMA;
@@ -40,7 +46,9 @@ static bool load_cr0(struct vcpu *v, uint64_t val)
         efer |= EFER_LMA;
     if (((val ^ old) & CR0_PG) && (efer & EFER_LME) && hvm_long_mode(v))
         return false;
-    if (!modes_valid(v, val, hvm_vendor->get_cr(v, 4), efer))
+    if (!modes_valid(v, val, shown_cr4(v), efer))
+        return false;
+    if (!(efer & EFER_LMA) && (hvm_vendor->get_cr(v, 4) & CR4_PCIDE)) /* shown or not */
         return false;
     hvm_vendor->set_cr(v, 0, val);
     hvm_vendor->set_msr(v, MSR_EFER, efer);
@@ -87,7 +95,7 @@ bool hvm_write_efer(struct vcpu *v, uint64_t val)
 
     /* LMA stays, so that LME cannot change while CR0.PG is set. */
     val = (val & ~(uint64_t)EFER_LMA) | (old & EFER_LMA);
-    if (!modes_valid(v, hvm_vendor->get_cr(v, 0), hvm_vendor->get_cr(v, 4), val))
+    if (!modes_valid(v, hvm_vendor->get_cr(v, 0), shown_cr4(v), val))
         return false;
     if (!hvm_vendor->set_msr(v, MSR_EFER, val))
         return false;

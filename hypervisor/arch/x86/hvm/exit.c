@@ -9,25 +9,36 @@
 #include "asm/regs.h"
 #include "kernel/panic.h"
 
-#define DR6_SINGLE_STEP (1UL << 14)
-#define DR7_ENABLED     0xff
-#define PIT_COUNTER2    0x42
-#define OP_MOV_EDX      0xba
-#define OP_IN_AL        0xec
-#define OP_IN_EAX       0xed
+#define DR7_ENABLED  0xff
+#define PIT_COUNTER2 0x42
+#define OP_MOV_EDX   0xba
+#define OP_IN_AL     0xec
+#define OP_IN_EAX    0xed
+
+static void step_over(struct vcpu *v, struct cpu_user_regs *regs, unsigned len)
+{
+    regs->rip += len;
+    if (unlikely(regs->rip >> 32 == 1) && !hvm_long_mode(v))
+        regs->rip = (uint32_t)regs->rip; /* over the end of 4 GB */
+    regs->rflags &= ~(uint64_t)EFLAGS_RF;
+    hvm_vendor->set_shadow(v, false);
+}
 
 void hvm_skip(struct vcpu *v, struct cpu_user_regs *regs, unsigned len)
 {
     if (!len)
         return;
-    regs->rip += len;
-    if (unlikely(regs->rip >> 32 == 1) && !hvm_long_mode(v))
-        regs->rip = (uint32_t)regs->rip; /* over the end of 4 GB */
-    hvm_vendor->set_shadow(v, false);
-    if (unlikely(regs->rflags & EFLAGS_TF)) {
-        hvm_vendor->set_dr(v, 6, hvm_vendor->get_dr(v, 6) | DR6_SINGLE_STEP);
-        hvm_inject(v, VEC_DB, -1);
-    }
+    step_over(v, regs, len);
+    if (unlikely(regs->rflags & EFLAGS_TF))
+        hvm_single_step(v);
+}
+
+void hvm_exit_icebp(struct vcpu *v, struct cpu_user_regs *regs, unsigned len)
+{
+    if (!len)
+        return;
+    step_over(v, regs, len);
+    hvm_inject(v, VEC_DB, -1); /* of which DR6 says nothing */
 }
 
 void hvm_exit_cpuid(struct vcpu *v, struct cpu_user_regs *regs, unsigned len)

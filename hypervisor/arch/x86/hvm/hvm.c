@@ -32,6 +32,8 @@
 #include <xen/hvm/hvm_op.h>
 #include <xen/sched.h>
 
+#define DR6_SINGLE_STEP (1UL << 14)
+
 const struct hvm_vendor *hvm_vendor;
 
 /* --- what the guest is to be told --- */
@@ -68,6 +70,12 @@ void hvm_inject_page_fault(struct vcpu *v, uint64_t addr, uint32_t error)
 {
     hvm_vendor->set_cr(v, 2, addr);
     hvm_inject(v, VEC_PF, error);
+}
+
+void hvm_single_step(struct vcpu *v)
+{
+    hvm_vendor->set_dr(v, 6, hvm_vendor->get_dr(v, 6) | DR6_SINGLE_STEP);
+    hvm_inject(v, VEC_DB, -1);
 }
 
 void hvm_triple_fault(struct vcpu *v)

@@ -163,6 +163,7 @@ static inline void hvm_close(struct vcpu *v)
 /* --- hvm.c --- */
 void hvm_inject(struct vcpu *v, uint8_t vector, int error); /* exception; error < 0: has none */
 void hvm_inject_page_fault(struct vcpu *v, uint64_t addr, uint32_t error);
+void hvm_single_step(struct vcpu *v); /* #DB, and DR6 says why */
 /* The vector of v's upcall, if one is due. */
 void hvm_raise_upcall(struct vcpu *v);
 /* A triple fault: what HVM_PARAM_TRIPLE_FAULT_REASON says becomes of the domain. */
@@ -181,6 +182,7 @@ void hvm_deliver(struct vcpu *v);
 /* --- exit.c: what an intercepted instruction does, for the vendor --- */
 /* len: of the instruction at rip; 0: that cannot be told, and an exception is pending. */
 void hvm_skip(struct vcpu *v, struct cpu_user_regs *regs, unsigned len);
+void hvm_exit_icebp(struct vcpu *v, struct cpu_user_regs *regs, unsigned len);
 void hvm_exit_cpuid(struct vcpu *v, struct cpu_user_regs *regs, unsigned len);
 void hvm_exit_msr(struct vcpu *v, struct cpu_user_regs *regs, unsigned len, bool write);
 void hvm_exit_tsc(struct vcpu *v, struct cpu_user_regs *regs, unsigned len, bool with_aux);

@@ -11,8 +11,6 @@
 #include "kernel/console.h"
 #include "lib/string.h"
 
-#define DR6_SINGLE_STEP (1ul << 14)
-
 static uint32_t access_of(const struct emul_ctxt *ctxt, enum emul_seg seg)
 {
     bool table = seg >= EMUL_SEG_TR && seg < EMUL_SEG_NONE; /* the CPU itself reads it */
@@ -291,10 +289,8 @@ static void deliver_exception(struct vcpu *v, const struct emul_ctxt *ctxt)
 static void retire(struct vcpu *v, const struct emul_ctxt *ctxt)
 {
     hvm_vendor->set_shadow(v, ctxt->retire.sti || ctxt->retire.mov_ss);
-    if (ctxt->retire.singlestep) {
-        hvm_vendor->set_dr(v, 6, hvm_vendor->get_dr(v, 6) | DR6_SINGLE_STEP);
-        hvm_inject(v, VEC_DB, -1);
-    }
+    if (ctxt->retire.singlestep)
+        hvm_single_step(v);
 }
 
 bool hvm_emulate_end(struct vcpu *v, const struct emul_ctxt *ctxt, int rc)

@@ -480,7 +480,6 @@ int p2m_unmap_grant(struct domain *d, gfn_t gfn, const struct page_info *pg)
     e = lookup(p, gfn_x(gfn), &level);
     if ((e & PTE_PRESENT) && type_of(e) != P2M_RAM && mfn_x(pte_mfn(e)) == mfn_x(page_to_mfn(pg))) {
         WRITE_ONCE(*p2m_entry_for(p, gfn_x(gfn), 1), 0);
-        __atomic_add_fetch(&p->generation, 1, __ATOMIC_SEQ_CST);
         rc = 0;
     }
     spin_unlock(&p->lock);

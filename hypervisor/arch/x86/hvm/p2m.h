@@ -62,8 +62,6 @@ unsigned p2m_gb_leaves(const struct domain *d);
 /* Unmaps everything: 0, -ERESTART. */
 int p2m_relinquish(struct domain *d);
 void p2m_free(struct domain *d);
-/* No CPU goes on using translations made before. */
-void p2m_flush(struct domain *d);
 
 #define P2M_LEVELS 4
 /* Where a leaf has its enum p2m_type. */

@@ -199,6 +199,9 @@ static void load_control(struct vcpu *v, const struct hvm_hw_cpu *c)
     hvm_vendor->set_dr(v, 6, c->dr6);
     hvm_vendor->set_dr(v, 7, c->dr7);
     h->tsc_aux = c->msr_tsc_aux;
+    h->nmi_pending = false;
+    hvm_vendor->set_shadow(v, false);
+    hvm_vendor->set_nmi_blocked(v, false);
     hvm_flush_tlb(v);
     if (!v->vcpu_id) /* the domain has one */
         arch_set_guest_tsc(v->domain, c->tsc);

@@ -185,7 +185,7 @@ long domctl_get_ext_vcpucontext(struct call *c, struct xen_domctl *op)
     memset(e, 0, sizeof(*e));
     e->vcpu = id;
     e->size = sizeof(*e);
-    if (c->d->is_hvm)
+    if (!is_pv(c->d))
         return 0;
     e->syscall32_callback_eip = v->arch.pv.syscall32_callback;
     e->syscall32_callback_cs = FLAT_KERNEL_CS64;
@@ -203,7 +203,7 @@ long domctl_set_ext_vcpucontext(struct call *c, struct xen_domctl *op)
     if (e->size < offsetof(struct xen_domctl_ext_vcpucontext, mcg_cap) ||
         !pv_callback_ok(e->syscall32_callback_eip))
         return -EINVAL;
-    if (c->d->is_hvm) /* it has none */
+    if (!is_pv(c->d)) /* it has none */
         return e->syscall32_callback_eip || e->syscall32_disables_events ? -EINVAL : 0;
     domain_pause(c->d);
     v->arch.pv.syscall32_callback = e->syscall32_callback_eip;

@@ -28,22 +28,22 @@ static void dump(struct vcpu *v)
     printk("\n");
 }
 
-static const struct guest_kind pv_kind = {.save = pv_save,
-                                          .load = pv_load,
-                                          .run = reset_stack_and_return,
-                                          .publish = pv_publish,
-                                          .send_nmi = pv_send_nmi,
-                                          .hypercall_page = pv_write_hypercall_page,
-                                          .get_context = pv_get_context,
-                                          .set_context = pv_set_context,
-                                          .dump = dump};
+const struct guest_kind pv_kind = {.save = pv_save,
+                                   .load = pv_load,
+                                   .run = reset_stack_and_return,
+                                   .publish = pv_publish,
+                                   .send_nmi = pv_send_nmi,
+                                   .hypercall_page = pv_write_hypercall_page,
+                                   .get_context = pv_get_context,
+                                   .set_context = pv_set_context,
+                                   .dump = dump};
 
 /* --- life --- */
 
 static int pv_domain_create(struct domain *d, const struct xen_domctl_createdomain *cfg)
 {
     (void)cfg;
-    if (d->is_hvm)
+    if (d->arch.kind) /* another has taken it */
         return 0;
     d->arch.kind = &pv_kind;
     return pv_perdomain_create(d);
@@ -53,7 +53,7 @@ static int pv_vcpu_create(struct vcpu *v)
 {
     struct pv_vcpu *pv = &v->arch.pv;
 
-    if (v->domain->is_hvm)
+    if (!is_pv(v->domain))
         return 0;
     pv->trap_table = xzalloc_array(struct trap_info, 256);
     if (!pv->trap_table)
@@ -75,7 +75,7 @@ static void pv_vcpu_reset(struct vcpu *v)
 {
     struct pv_vcpu *pv = &v->arch.pv;
 
-    if (v->domain->is_hvm)
+    if (!is_pv(v->domain))
         return;
     pv_drop_gdt(v);
     pv_set_ldt(v, 0, 0);
@@ -89,7 +89,7 @@ static int pv_relinquish(struct domain *d)
 {
     struct vcpu *v;
 
-    if (d->is_hvm)
+    if (!is_pv(d))
         return 0;
     for_each_vcpu (d, v) {
         pv_drop_gdt(v);

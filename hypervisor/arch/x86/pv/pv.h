@@ -13,6 +13,7 @@
 #pragma once
 #include "arch/x86/emulate/emulate.h"
 #include "asm/regs.h"
+#include "arch/x86/guest.h"
 #include "domain/domain.h"
 
 /* --- bounce.c: frames on the guest kernel's stack --- */
@@ -136,6 +137,13 @@ void reset_stack_and_return(void) __noreturn;
 void lstar_enter(void);
 void cstar_enter(void);
 void sysenter_enter(void);
+
+extern const struct guest_kind pv_kind;
+
+static inline bool is_pv(const struct domain *d)
+{
+    return d->arch.kind == &pv_kind;
+}
 
 static inline bool guest_mode(const struct cpu_user_regs *regs)
 {

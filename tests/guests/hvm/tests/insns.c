@@ -216,3 +216,38 @@ TEST(insns_one_by_one)
     for (unsigned i = 0; i < ARRAY_SIZE(at); i++)
         CHECK_EQ(stepped[i], at[i]);
 }
+
+static u64 hit;
+
+static bool note_hit(struct frame *f)
+{
+    hit = f->rip;
+    write_dr7(0x400);
+    return true;
+}
+
+/* The resume flag is good for one instruction, also for one that the guest was left for. */
+TEST(insns_resume_flag)
+{
+    u64 behind, a = 0, b, c = 0, d;
+
+    hooks[VEC_DB] = note_hit;
+    hit = 0;
+    __asm__ volatile("lea 2f(%%rip), %[behind]\n"
+                     "mov %[behind], %%dr0\n"
+                     "mov $0x401, %%ecx\n mov %%rcx, %%dr7\n xor %%ecx, %%ecx\n"
+                     "mov %%rsp, %%rdx\n"
+                     "mov %%ss, %%ebx\n push %%rbx\n push %%rdx\n"
+                     "pushfq\n orl $0x10000, (%%rsp)\n"
+                     "mov %%cs, %%ebx\n push %%rbx\n"
+                     "lea 1f(%%rip), %%rbx\n push %%rbx\n"
+                     "iretq\n"
+                     "1: cpuid\n"
+                     "2: nop"
+                     : [behind] "=&r"(behind), "+a"(a), "=&b"(b), "+c"(c), "=&d"(d)
+                     :
+                     : "memory", "cc");
+    write_dr7(0x400);
+    hooks[VEC_DB] = NULL;
+    CHECK_EQ(hit, behind);
+}

@@ -82,18 +82,6 @@ static void exit_tsc(struct vcpu *v, struct cpu_user_regs *regs, bool with_aux)
     hvm_exit_tsc(v, regs, insn_len(v, regs, with_aux ? RDTSCP_ : RDTSC_), with_aux);
 }
 
-/* Its #DB comes behind it, and says nothing in DR6. */
-static void exit_icebp(struct vcpu *v, struct cpu_user_regs *regs)
-{
-    unsigned len = insn_len(v, regs, ICEBP_);
-
-    if (!len)
-        return;
-    regs->rip += len;
-    hvm_vendor->set_shadow(v, false);
-    hvm_inject(v, VEC_DB, -1);
-}
-
 /* An event whose delivery this exit has cut short comes again, unless its instruction will. */
 static void recover_event(struct vcpu *v, uint64_t e)
 {
@@ -124,7 +112,7 @@ static void dispatch(struct vcpu *v, struct cpu_user_regs *regs)
         hvm_vendor->set_shadow(v, true);
         break;
     case EXIT_ICEBP:
-        exit_icebp(v, regs);
+        hvm_exit_icebp(v, regs, insn_len(v, regs, ICEBP_));
         break;
     case EXIT_CR0_READ:
     case EXIT_CR0_WRITE:

@@ -615,7 +615,8 @@ static void dump(const struct vcpu *v)
 {
     const struct svm_vcpu *s = svm_of(v);
 
-    printk("  vcpu %u%s, exits by code:", v->vcpu_id, in_shadow(v) ? " in a shadow" : "");
+    printk("  vcpu %u%s%s, exits by code:", v->vcpu_id, in_shadow(v) ? " in a shadow" : "",
+           nmi_blocked(v) ? " with NMIs blocked" : "");
     for (unsigned code = 0; code < NR_LOW_EXITS; code++)
         if (s->exits[code])
             printk(" %#x: %lu", code, (unsigned long)s->exits[code]);
