@@ -4,6 +4,7 @@
 #include "arch/api/arch_time.h"
 #include "arch/x86/boot/efi.h"
 #include "arch/x86/power.h"
+#include "asm/msr.h"
 #include "domain/domain.h"
 #include "hypercall/compat.h"
 #include "hypercall/handlers.h"
@@ -13,7 +14,6 @@
 #include <asm/cpufeature.h>
 
 #define BDA_KBD_FLAGS 0x417 /* the BIOS keeps the state of the shift keys there */
-#define MSR_TSC       0x10
 
 static long set_time(uint64_t sec, uint32_t nsec, uint64_t system_time)
 {

@@ -6,6 +6,7 @@
  */
 #include "arch/api/arch_mm.h"
 #include "arch/fake/fake.h"
+#include "arch/x86/hvm/p2m_private.h"
 #include "arch/x86/mm/mm.h"
 #include "asm/cpufeature.h"
 #include "asm/page.h"

@@ -5,7 +5,7 @@
  * tests, which sees to it that no CPU can reach what is freed; the writable type is counted here.
  */
 #include "tests/unit/mem/ground.h"
-#include "arch/x86/hvm/hvm.h"
+#include "arch/x86/hvm/p2m_private.h"
 #include "asm/cpufeature.h"
 #include "asm/page.h"
 #include "hypercall/handlers.h"

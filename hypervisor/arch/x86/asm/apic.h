@@ -11,6 +11,8 @@
 #define APIC_ID         0x020
 #define APIC_VERSION    0x030
 #define APIC_TPR        0x080
+#define APIC_APR        0x090
+#define APIC_PPR        0x0a0
 #define APIC_EOI        0x0b0
 #define APIC_LDR        0x0d0
 #define APIC_DFR        0x0e0
@@ -30,9 +32,12 @@
 #define APIC_TIMER_INIT 0x380
 #define APIC_TIMER_CUR  0x390
 #define APIC_TIMER_DIV  0x3e0
+#define APIC_SELF_IPI   0x3f0 /* x2APIC */
 
 #define APIC_SVR_ENABLE       0x100
 #define APIC_LVT_MASKED       0x10000
+#define APIC_LVT_TIMER_MODE   0x60000
+#define APIC_LVT_PERIODIC     0x20000
 #define APIC_LVT_TSC_DEADLINE 0x40000
 #define APIC_LVT_NMI          0x400
 #define APIC_ICR_FIXED        0x00000

@@ -50,6 +50,7 @@
 #define MSR_SYSCFG            0xc0010010
 #define MSR_HWCR              0xc0010015
 #define HWCR_CPUID_USER_DIS   (1ULL << 35)
+#define MSR_VM_CR             0xc0010114
 #define MSR_DE_CFG            0xc0011029
 #define DE_CFG_LFENCE_SERIAL  0x00000002
 

@@ -57,7 +57,8 @@ uint64_t cpu_own_cr4(void)
     return cr4_by((uint32_t[]){l1.c, l1.d, l7.b, l7.c, l7.d});
 }
 
-uint64_t cpu_policy_efer(const struct cpu_policy *p)
+/* The bits of EFER for what p shows, and LMA. */
+static uint64_t valid_efer(const struct cpu_policy *p)
 {
     static const struct {
         uint32_t efer, bit; /* of edx of leaf 0x80000001 */
@@ -75,7 +76,7 @@ bool cpu_modes_valid(const struct cpu_policy *p, uint64_t cr0, uint64_t cr4, uin
 {
     bool paging = cr0 & CR0_PG, lma = efer & EFER_LMA;
 
-    if ((cr0 & ~CR0_VALID) || (cr4 & ~cpu_policy_cr4(p)) || (efer & ~cpu_policy_efer(p)))
+    if ((cr0 & ~CR0_VALID) || (cr4 & ~cpu_policy_cr4(p)) || (efer & ~valid_efer(p)))
         return false;
     if ((paging && !(cr0 & CR0_PE)) || ((cr0 & CR0_NW) && !(cr0 & CR0_CD)))
         return false;

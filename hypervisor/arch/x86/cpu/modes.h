@@ -12,8 +12,6 @@ struct cpu_policy;
 /* The bits of CR4 that go with features that p shows; that go with those of the CPU that asks. */
 uint64_t cpu_policy_cr4(const struct cpu_policy *p);
 uint64_t cpu_own_cr4(void);
-/* The bits of EFER for what p shows, and LMA. */
-uint64_t cpu_policy_efer(const struct cpu_policy *p);
 /* Can a vcpu with that policy have these at the same time? */
 bool cpu_modes_valid(const struct cpu_policy *p, uint64_t cr0, uint64_t cr4, uint64_t efer);
 bool cpu_cr3_valid(uint64_t cr3);

@@ -17,7 +17,7 @@
  *
  * An operation goes through the domain in steps of 2 MB, and gives way between them.
  */
-#include "arch/x86/hvm/hvm.h"
+#include "p2m_private.h"
 #include "arch/x86/mm/mm.h"
 #include "asm/page.h"
 #include "hypercall/guest_access.h"
@@ -27,11 +27,6 @@
 #include "lib/string.h"
 
 #define BLOCK PTES_PER_TABLE /* frames */
-
-static struct p2m *p2m_of(const struct domain *d)
-{
-    return &d->arch.hvm->p2m;
-}
 
 static uint64_t *table_of(const uint64_t *e)
 {

@@ -88,12 +88,15 @@ void hvm_triple_fault(struct vcpu *v)
     domain_shutdown(d, reason);
 }
 
-static bool upcall_pending(const struct vcpu *v)
+/* The domain's vector for v's upcall, if that is pending and comes by it; else 0. */
+static uint8_t upcall_pending(const struct vcpu *v)
 {
     const struct vcpu_info *info = READ_ONCE(v->info);
+    uint8_t vector = READ_ONCE(v->domain->arch.hvm->callback_vector);
 
-    return v->domain->arch.hvm->callback_vector && !v->arch.hvm->upcall_vector && info &&
-           READ_ONCE(info->evtchn_upcall_pending);
+    return vector && !v->arch.hvm->upcall_vector && info && READ_ONCE(info->evtchn_upcall_pending)
+               ? vector
+               : 0;
 }
 
 void hvm_raise_upcall(struct vcpu *v)
@@ -118,7 +121,7 @@ static bool interrupt_pending(const struct vcpu *v)
 void hvm_deliver(struct vcpu *v)
 {
     struct hvm_vcpu *h = v->arch.hvm;
-    bool upcall = upcall_pending(v);
+    uint8_t upcall = upcall_pending(v);
     int vector = vlapic_pending(v);
 
     if (unlikely(h->event.valid)) {
@@ -128,9 +131,8 @@ void hvm_deliver(struct vcpu *v)
         h->nmi_pending = false;
         hvm_vendor->inject(v, &(struct hvm_event){.vector = VEC_NMI, .type = HVM_EVENT_NMI});
     } else if (upcall && hvm_vendor->interruptible(v)) {
-        hvm_vendor->inject(v, &(struct hvm_event){.vector = v->domain->arch.hvm->callback_vector,
-                                                  .type = HVM_EVENT_INTR});
-        upcall = false; /* its handler takes the mark away: no reason to leave the guest again */
+        hvm_vendor->inject(v, &(struct hvm_event){.vector = upcall, .type = HVM_EVENT_INTR});
+        upcall = 0; /* its handler takes the mark away: no reason to leave the guest again */
     } else if (vector >= 0 && hvm_vendor->interruptible(v)) {
         vlapic_accept(v, vector);
         hvm_vendor->inject(v, &(struct hvm_event){.vector = vector, .type = HVM_EVENT_INTR});

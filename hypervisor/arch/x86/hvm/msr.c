@@ -22,7 +22,6 @@
 #define MSR_K7_EVNTSEL0    0xc0010000 /* four, and as many counters behind them */
 #define MSR_K7_PERFCTR3    0xc0010007
 #define MSR_K8_INT_PENDING 0xc0010055
-#define MSR_VM_CR          0xc0010114
 #define MTRR_CAP           0x508 /* eight variable ranges, fixed ones, write combining */
 
 static uint64_t *mtrr(struct vcpu *v, uint32_t msr)

@@ -108,25 +108,3 @@ static inline void *p2m_ram(const struct p2m *p, struct p2m_memory *m, uint64_t 
         return NULL;
     return mfn_to_virt(pte_mfn(e));
 }
-
-/*
- * For dirty.c, under the lock: the entry of the second level for the 2 MB with *gfn.  NULL: nothing
- * is mapped there, and *gfn becomes the first of what is next.  With small a leaf there, or a
- * larger one, is split: then what it leads to is a table; P2M_NO_TABLE: there is no memory for it.
- */
-#define P2M_NO_TABLE ((uint64_t *)1)
-uint64_t *p2m_block(struct p2m *p, uint64_t *gfn, bool small);
-/* The entry of the first level for gfn, or NULL if there is no such table.  No lock is needed. */
-uint64_t *p2m_small_entry(const struct p2m *p, uint64_t gfn);
-/* The table that the entry at e, of that level (2 or 3), leads to gives way to one leaf if it is
- * one in all but size: the table, to be freed once no CPU can be reading it; or NULL.  Under the
- * lock. */
-uint64_t *p2m_merge(struct p2m *p, uint64_t *e, unsigned level);
-/* Tables that are linked no more, nor read by any CPU: they and this (of xzalloc()) are freed once
- * nobody here reads them, either. */
-struct p2m_unlinked {
-    struct rcu_head rcu;
-    unsigned nr;
-    uint64_t *table[64];
-};
-void p2m_free_unlinked(struct p2m_unlinked *u);

@@ -22,10 +22,9 @@
 #include "lib/string.h"
 
 #define VERSION_MAXLVT 0x50014 /* six entries, integrated */
-#define SVR_ENABLED    0x100
-#define SVR_BITS       0x3ff  /* the last: focus processors, which there are none of */
-#define LVT_PENDING    0x1000 /* read-only: nothing is ever under way */
-#define ESR_SENT       0x20   /* an illegal vector was sent */
+#define SVR_BITS       0x3ff   /* the last: focus processors, which there are none of */
+#define LVT_PENDING    0x1000  /* read-only: nothing is ever under way */
+#define ESR_SENT       0x20    /* an illegal vector was sent */
 #define ESR_RECEIVED   0x40
 #define ESR_REGISTER   0x80 /* no such register */
 #define F1_C_X2APIC    (1u << 21)
@@ -67,16 +66,17 @@ static void set_id(struct vcpu *v)
     struct vlapic *l = lapic_of(v);
     uint32_t id = vlapic_id(v);
 
-    *reg(l, R_ID) = x2apic(l) ? id : id << 24;
+    *reg(l, APIC_ID) = x2apic(l) ? id : id << 24;
     if (x2apic(l))
-        *reg(l, R_LDR) = x2apic_logical_id(id);
+        *reg(l, APIC_LDR) = x2apic_logical_id(id);
 }
 
 /* As after a reset, or (keep_base) INIT, which leaves APIC_BASE alone. */
 static void vlapic_reset(struct vcpu *v, bool keep_base)
 {
     struct vlapic *l = lapic_of(v);
-    static const uint16_t lvt[] = {R_LVTT, R_LVT_THERMAL, R_LVT_PERF, R_LVT0, R_LVT1, R_LVT_ERROR};
+    static const uint16_t lvt[] = {APIC_LVT_TIMER, APIC_LVT_THERM, APIC_LVT_PERF,
+                                   APIC_LVT_LINT0, APIC_LVT_LINT1, APIC_LVT_ERROR};
 
     spin_lock(&l->lock);
     vlapic_timer_stop(l);
@@ -86,11 +86,11 @@ static void vlapic_reset(struct vcpu *v, bool keep_base)
     if (!keep_base)
         l->base = VLAPIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->vcpu_id ? 0 : APIC_BASE_BSP);
     set_id(v);
-    *reg(l, R_VERSION) = VERSION_MAXLVT;
-    *reg(l, R_DFR) = ~0u;
-    *reg(l, R_SVR) = 0xff;
+    *reg(l, APIC_VERSION) = VERSION_MAXLVT;
+    *reg(l, APIC_DFR) = ~0u;
+    *reg(l, APIC_SVR) = 0xff;
     for (unsigned i = 0; i < ARRAY_SIZE(lvt); i++)
-        *reg(l, lvt[i]) = LVT_MASKED;
+        *reg(l, lvt[i]) = APIC_LVT_MASKED;
     spin_unlock(&l->lock);
 }
 
@@ -128,7 +128,7 @@ static int highest_requested(struct vlapic *l)
 
     while (unlikely((words = READ_ONCE(l->irr_words)) != 0)) {
         unsigned i = 31 - __builtin_clz(words);
-        const uint32_t *word = &l->reg[APIC_REG(R_IRR) + i];
+        const uint32_t *word = &l->reg[APIC_REG(APIC_IRR) + i];
         uint32_t found = READ_ONCE(*word);
 
         if (found)
@@ -142,15 +142,15 @@ static int highest_requested(struct vlapic *l)
 
 static uint8_t ppr(const struct vlapic *l)
 {
-    int isr = highest(l, R_ISR);
-    uint8_t tpr = l->reg[APIC_REG(R_TPR)];
+    int isr = highest(l, APIC_ISR);
+    uint8_t tpr = l->reg[APIC_REG(APIC_TPR)];
 
     return isr >= 0 && (isr & 0xf0) >= (tpr & 0xf0) ? isr & 0xf0 : tpr;
 }
 
 static bool enabled(const struct vlapic *l)
 {
-    return (l->reg[APIC_REG(R_SVR)] & SVR_ENABLED) && (l->base & APIC_BASE_ENABLE);
+    return (l->reg[APIC_REG(APIC_SVR)] & APIC_SVR_ENABLE) && (l->base & APIC_BASE_ENABLE);
 }
 
 /*
@@ -160,11 +160,11 @@ static bool enabled(const struct vlapic *l)
 static void error(struct vcpu *v, uint32_t which)
 {
     struct vlapic *l = lapic_of(v);
-    uint32_t lvt = READ_ONCE(*reg(l, R_LVT_ERROR));
+    uint32_t lvt = READ_ONCE(*reg(l, APIC_LVT_ERROR));
 
     if (__atomic_fetch_or(&l->errors, which, __ATOMIC_RELAXED) & which)
         return;
-    if (lvt & LVT_MASKED)
+    if (lvt & APIC_LVT_MASKED)
         return;
     if ((lvt & 0xff) < 16)
         __atomic_fetch_or(&l->errors, ESR_RECEIVED, __ATOMIC_RELAXED);
@@ -181,7 +181,7 @@ void vlapic_raise(struct vcpu *v, uint8_t vector)
         error(v, ESR_RECEIVED);
         return;
     }
-    set_vector(l, R_IRR, vector);
+    set_vector(l, APIC_IRR, vector);
     __atomic_fetch_or(&l->irr_words, 1u << (vector / 32), __ATOMIC_SEQ_CST);
     vcpu_unblock(v);
     if (v != current && READ_ONCE(v->is_running))
@@ -200,7 +200,7 @@ bool vlapic_held_back(const struct vcpu *v)
 {
     struct vlapic *l = lapic_of(v);
 
-    return unlikely(l->reg[APIC_REG(R_TPR)]) && enabled(l) && highest_requested(l) >= 0 &&
+    return unlikely(l->reg[APIC_REG(APIC_TPR)]) && enabled(l) && highest_requested(l) >= 0 &&
            vlapic_pending(v) < 0;
 }
 
@@ -208,26 +208,26 @@ void vlapic_accept(struct vcpu *v, uint8_t vector)
 {
     struct vlapic *l = lapic_of(v);
 
-    clear_vector(l, R_IRR, vector);
-    set_vector(l, R_ISR, vector);
+    clear_vector(l, APIC_IRR, vector);
+    set_vector(l, APIC_ISR, vector);
 }
 
 static void end_of_interrupt(struct vlapic *l)
 {
-    int isr = highest(l, R_ISR);
+    int isr = highest(l, APIC_ISR);
 
     if (isr >= 0)
-        clear_vector(l, R_ISR, isr);
+        clear_vector(l, APIC_ISR, isr);
 }
 
 uint8_t vlapic_get_tpr(const struct vcpu *v)
 {
-    return lapic_of(v)->reg[APIC_REG(R_TPR)];
+    return lapic_of(v)->reg[APIC_REG(APIC_TPR)];
 }
 
 void vlapic_set_tpr(struct vcpu *v, uint8_t tpr)
 {
-    *reg(lapic_of(v), R_TPR) = tpr;
+    *reg(lapic_of(v), APIC_TPR) = tpr;
 }
 
 /* --- interrupts between vcpus --- */
@@ -242,10 +242,10 @@ static bool matches(struct vcpu *v, uint32_t dest, bool logical, bool sender_x2a
     if (sender_x2apic)
         return dest == ~0u || (dest >> 16 == x2apic_logical_id(id) >> 16 &&
                                (dest & x2apic_logical_id(id) & 0xffff));
-    if (*reg(l, R_DFR) >> 28 == 0xf)
-        return dest & (*reg(l, R_LDR) >> 24);
+    if (*reg(l, APIC_DFR) >> 28 == 0xf)
+        return dest & (*reg(l, APIC_LDR) >> 24);
     return dest == 0xff ||
-           (dest >> 4 == *reg(l, R_LDR) >> 28 && (dest & (*reg(l, R_LDR) >> 24) & 0xf));
+           (dest >> 4 == *reg(l, APIC_LDR) >> 28 && (dest & (*reg(l, APIC_LDR) >> 24) & 0xf));
 }
 
 /*
@@ -338,19 +338,19 @@ static void send(struct vcpu *from, uint32_t icr, uint32_t dest)
 
 static bool is_lvt(unsigned off)
 {
-    return off >= R_LVTT && off <= R_LVT_ERROR;
+    return off >= APIC_LVT_TIMER && off <= APIC_LVT_ERROR;
 }
 
 /* Bits that the register has; what is written to others is lost or, in x2APIC mode, a fault. */
 static uint32_t lvt_bits(const struct vcpu *v, unsigned off)
 {
     switch (off) {
-    case R_LVTT:
-        return 0x310ff | (has_feature(v, F1_C_DEADLINE) ? TIMER_DEADLINE : 0);
-    case R_LVT_ERROR:
+    case APIC_LVT_TIMER:
+        return 0x310ff | (has_feature(v, F1_C_DEADLINE) ? APIC_LVT_TSC_DEADLINE : 0);
+    case APIC_LVT_ERROR:
         return 0x110ff;
-    case R_LVT_THERMAL:
-    case R_LVT_PERF:
+    case APIC_LVT_THERM:
+    case APIC_LVT_PERF:
         return 0x117ff;
     default:
         return 0x1f7ff;
@@ -360,8 +360,8 @@ static uint32_t lvt_bits(const struct vcpu *v, unsigned off)
 /* What the register holds when that has been written. */
 static uint32_t lvt_value(const struct vcpu *v, unsigned off, uint32_t val)
 {
-    if (val & TIMER_DEADLINE)
-        val &= ~TIMER_PERIODIC; /* the two together are reserved */
+    if (val & APIC_LVT_TSC_DEADLINE)
+        val &= ~APIC_LVT_PERIODIC; /* the two together are reserved */
     return val & lvt_bits(v, off) & ~LVT_PENDING;
 }
 
@@ -369,11 +369,11 @@ static void set_lvt(struct vcpu *v, unsigned off, uint32_t val)
 {
     struct vlapic *l = lapic_of(v);
 
-    if (!(*reg(l, R_SVR) & SVR_ENABLED))
-        val |= LVT_MASKED;
+    if (!(*reg(l, APIC_SVR) & APIC_SVR_ENABLE))
+        val |= APIC_LVT_MASKED;
     val = lvt_value(v, off, val);
     spin_lock(&l->lock);
-    if (off == R_LVTT)
+    if (off == APIC_LVT_TIMER)
         vlapic_timer_mode_changes(l, val);
     WRITE_ONCE(*reg(l, off), val);
     spin_unlock(&l->lock);
@@ -381,12 +381,12 @@ static void set_lvt(struct vcpu *v, unsigned off, uint32_t val)
 
 static void set_svr(struct vlapic *l, uint32_t val)
 {
-    *reg(l, R_SVR) = val & SVR_BITS;
-    if (val & SVR_ENABLED)
+    *reg(l, APIC_SVR) = val & SVR_BITS;
+    if (val & APIC_SVR_ENABLE)
         return;
     spin_lock(&l->lock);
-    for (unsigned off = R_LVTT; off <= R_LVT_ERROR; off += 16)
-        *reg(l, off) |= LVT_MASKED;
+    for (unsigned off = APIC_LVT_TIMER; off <= APIC_LVT_ERROR; off += 16)
+        *reg(l, off) |= APIC_LVT_MASKED;
     spin_unlock(&l->lock);
 }
 
@@ -405,10 +405,10 @@ void vlapic_restart(struct vcpu *v)
     struct vlapic *l = lapic_of(v);
 
     set_id(v);
-    *reg(l, R_VERSION) = VERSION_MAXLVT;
-    *reg(l, R_TPR) &= 0xff;
-    *reg(l, R_SVR) &= SVR_BITS;
-    for (unsigned off = R_LVTT; off <= R_LVT_ERROR; off += 16)
+    *reg(l, APIC_VERSION) = VERSION_MAXLVT;
+    *reg(l, APIC_TPR) &= 0xff;
+    *reg(l, APIC_SVR) &= SVR_BITS;
+    for (unsigned off = APIC_LVT_TIMER; off <= APIC_LVT_ERROR; off += 16)
         *reg(l, off) = lvt_value(v, off, *reg(l, off));
     l->irr_words = 0xff;
     vlapic_timer_restart(v);
@@ -417,9 +417,9 @@ void vlapic_restart(struct vcpu *v)
 /* Registers that there are none of, as a page of them has gaps. */
 static bool exists(unsigned off)
 {
-    return off == R_ID || off == R_VERSION || (off >= R_TPR && off <= R_EOI) ||
-           (off >= R_LDR && off <= R_ESR) || off == R_ICR || off == R_ICR2 || is_lvt(off) ||
-           off == R_TIMER_INIT || off == R_TIMER_NOW || off == R_TIMER_DIVIDE;
+    return off == APIC_ID || off == APIC_VERSION || (off >= APIC_TPR && off <= APIC_EOI) ||
+           (off >= APIC_LDR && off <= APIC_ESR) || off == APIC_ICR || off == APIC_ICR_HIGH ||
+           is_lvt(off) || off == APIC_TIMER_INIT || off == APIC_TIMER_CUR || off == APIC_TIMER_DIV;
 }
 
 uint32_t vlapic_read(struct vcpu *v, unsigned off)
@@ -428,11 +428,11 @@ uint32_t vlapic_read(struct vcpu *v, unsigned off)
 
     off &= ~15u;
     switch (off) {
-    case R_PPR:
+    case APIC_PPR:
         return ppr(l);
-    case R_TIMER_NOW:
+    case APIC_TIMER_CUR:
         return vlapic_timer_now(l);
-    case R_EOI:
+    case APIC_EOI:
         return 0;
     default:
         if (exists(off))
@@ -447,35 +447,35 @@ void vlapic_write(struct vcpu *v, unsigned off, uint32_t val)
     struct vlapic *l = lapic_of(v);
 
     switch (off) {
-    case R_TPR:
-        *reg(l, R_TPR) = val & 0xff;
+    case APIC_TPR:
+        *reg(l, APIC_TPR) = val & 0xff;
         break;
-    case R_EOI:
+    case APIC_EOI:
         end_of_interrupt(l);
         break;
-    case R_LDR:
+    case APIC_LDR:
         if (!x2apic(l))
-            *reg(l, R_LDR) = val & 0xff000000;
+            *reg(l, APIC_LDR) = val & 0xff000000;
         break;
-    case R_DFR:
+    case APIC_DFR:
         if (!x2apic(l))
-            *reg(l, R_DFR) = val | 0x0fffffff;
+            *reg(l, APIC_DFR) = val | 0x0fffffff;
         break;
-    case R_SVR:
+    case APIC_SVR:
         set_svr(l, val);
         break;
-    case R_ESR:
-        *reg(l, R_ESR) = __atomic_exchange_n(&l->errors, 0, __ATOMIC_RELAXED);
+    case APIC_ESR:
+        *reg(l, APIC_ESR) = __atomic_exchange_n(&l->errors, 0, __ATOMIC_RELAXED);
         break;
-    case R_ICR:
-        *reg(l, R_ICR) = val & ~0x1000u;
-        send(v, val, x2apic(l) ? *reg(l, R_ICR2) : *reg(l, R_ICR2) >> 24);
+    case APIC_ICR:
+        *reg(l, APIC_ICR) = val & ~0x1000u;
+        send(v, val, x2apic(l) ? *reg(l, APIC_ICR_HIGH) : *reg(l, APIC_ICR_HIGH) >> 24);
         break;
-    case R_ICR2:
-        *reg(l, R_ICR2) = val;
+    case APIC_ICR_HIGH:
+        *reg(l, APIC_ICR_HIGH) = val;
         break;
-    case R_TIMER_INIT:
-    case R_TIMER_DIVIDE:
+    case APIC_TIMER_INIT:
+    case APIC_TIMER_DIV:
         vlapic_timer_write(l, off, val);
         break;
     default:
@@ -498,31 +498,32 @@ bool vlapic_has_page(const struct vcpu *v, uint64_t gpa)
 /* x2APIC (the manual's table of its registers): what can be read, what written. */
 static bool x2apic_readable(unsigned off)
 {
-    return off == R_ID || off == R_VERSION || off == R_TPR || off == R_PPR || off == R_LDR ||
-           (off >= R_SVR && off <= R_ESR) || off == R_ICR ||
-           (off >= R_LVTT && off <= R_TIMER_NOW) || off == R_TIMER_DIVIDE;
+    return off == APIC_ID || off == APIC_VERSION || off == APIC_TPR || off == APIC_PPR ||
+           off == APIC_LDR || (off >= APIC_SVR && off <= APIC_ESR) || off == APIC_ICR ||
+           (off >= APIC_LVT_TIMER && off <= APIC_TIMER_CUR) || off == APIC_TIMER_DIV;
 }
 
 static bool x2apic_writable(unsigned off)
 {
-    return off == R_TPR || off == R_EOI || off == R_SVR || off == R_ESR || off == R_ICR ||
-           (off >= R_LVTT && off <= R_TIMER_INIT) || off == R_TIMER_DIVIDE || off == R_SELF_IPI;
+    return off == APIC_TPR || off == APIC_EOI || off == APIC_SVR || off == APIC_ESR ||
+           off == APIC_ICR || (off >= APIC_LVT_TIMER && off <= APIC_TIMER_INIT) ||
+           off == APIC_TIMER_DIV || off == APIC_SELF_IPI;
 }
 
 /* ... and with which bits; EOI and ESR with none. */
 static uint32_t x2apic_bits(const struct vcpu *v, unsigned off)
 {
     switch (off) {
-    case R_TPR:
-    case R_SELF_IPI:
+    case APIC_TPR:
+    case APIC_SELF_IPI:
         return 0xff;
-    case R_SVR:
+    case APIC_SVR:
         return SVR_BITS;
-    case R_ICR:
+    case APIC_ICR:
         return ICR_VALID;
-    case R_TIMER_INIT:
+    case APIC_TIMER_INIT:
         return ~0u;
-    case R_TIMER_DIVIDE:
+    case APIC_TIMER_DIV:
         return 0xb;
     default:
         return is_lvt(off) ? lvt_bits(v, off) : 0;
@@ -567,8 +568,8 @@ bool vlapic_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val)
         return false;
     else {
         *val = vlapic_read(v, off);
-        if (off == R_ICR)
-            *val |= (uint64_t)*reg(l, R_ICR2) << 32;
+        if (off == APIC_ICR)
+            *val |= (uint64_t)*reg(l, APIC_ICR_HIGH) << 32;
     }
     return true;
 }
@@ -586,15 +587,15 @@ bool vlapic_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
         vlapic_timer_set_deadline(v, val);
         return true;
     }
-    if (!x2apic(l) || !x2apic_writable(off) || (off != R_ICR && val >> 32) ||
+    if (!x2apic(l) || !x2apic_writable(off) || (off != APIC_ICR && val >> 32) ||
         ((uint32_t)val & ~x2apic_bits(v, off)))
         return false;
-    if (off == R_SELF_IPI) {
+    if (off == APIC_SELF_IPI) {
         send(v, 1u << 18 | (uint32_t)val, 0);
         return true;
     }
-    if (off == R_ICR)
-        *reg(l, R_ICR2) = val >> 32;
+    if (off == APIC_ICR)
+        *reg(l, APIC_ICR_HIGH) = val >> 32;
     vlapic_write(v, off, val);
     return true;
 }
@@ -614,9 +615,9 @@ void vlapic_dump(const struct vcpu *v)
     const struct vlapic *l = lapic_of(v);
 
     printk("    APIC: %s%s, TPR %#x", enabled(l) ? "on" : "off", x2apic(l) ? " (x2APIC)" : "",
-           l->reg[APIC_REG(R_TPR)]);
-    dump_vectors(l, "IRR", R_IRR);
-    dump_vectors(l, "ISR", R_ISR);
+           l->reg[APIC_REG(APIC_TPR)]);
+    dump_vectors(l, "IRR", APIC_IRR);
+    dump_vectors(l, "ISR", APIC_ISR);
     if (READ_ONCE(l->counting))
         printk(" timer in %ld us", (long)(READ_ONCE(l->due) - NOW()) / 1000);
     printk("\n");

@@ -16,7 +16,7 @@
 
 static unsigned divider(struct vlapic *l)
 {
-    uint32_t d = *reg(l, R_TIMER_DIVIDE);
+    uint32_t d = *reg(l, APIC_TIMER_DIV);
     unsigned log = ((d & 3) | (d >> 1 & 4)) + 1;
 
     return log == 8 ? 1 : 1u << log;
@@ -24,7 +24,7 @@ static unsigned divider(struct vlapic *l)
 
 static s_time_t period(struct vlapic *l)
 {
-    return (s_time_t)*reg(l, R_TIMER_INIT) * BUS_NS * divider(l);
+    return (s_time_t)*reg(l, APIC_TIMER_INIT) * BUS_NS * divider(l);
 }
 
 /* At least this, so that a guest cannot keep the timer's CPU busy with its own; and this where
@@ -42,7 +42,7 @@ static s_time_t step_of(struct vlapic *l, bool heard)
 
 static uint32_t timer_mode(struct vlapic *l)
 {
-    return *reg(l, R_LVTT) & TIMER_MODE;
+    return *reg(l, APIC_LVT_TIMER) & APIC_LVT_TIMER_MODE;
 }
 
 static void timer_fired(void *data)
@@ -54,10 +54,11 @@ static void timer_fired(void *data)
     bool due, heard;
 
     spin_lock(&l->lock);
-    lvt = *reg(l, R_LVTT);
+    lvt = *reg(l, APIC_LVT_TIMER);
     due = l->counting && now >= l->due; /* or it has been set anew meanwhile */
-    heard = !(lvt & LVT_MASKED) && !is_requested(l, lvt) && !test_bit(VPF_down, &v->pause_flags);
-    if (due && timer_mode(l) == TIMER_PERIODIC) {
+    heard =
+        !(lvt & APIC_LVT_MASKED) && !is_requested(l, lvt) && !test_bit(VPF_down, &v->pause_flags);
+    if (due && timer_mode(l) == APIC_LVT_PERIODIC) {
         l->due = max(l->due + step_of(l, heard), now);
         timer_set(&l->timer, l->due);
     } else if (due) {
@@ -65,7 +66,7 @@ static void timer_fired(void *data)
         l->deadline = 0;
     }
     spin_unlock(&l->lock);
-    if (due && !(lvt & LVT_MASKED))
+    if (due && !(lvt & APIC_LVT_MASKED))
         vlapic_raise(v, lvt);
 }
 
@@ -76,7 +77,7 @@ void vlapic_timer_stop(struct vlapic *l)
     timer_stop(&l->timer);
     l->counting = false;
     l->deadline = 0;
-    *reg(l, R_TIMER_INIT) = 0;
+    *reg(l, APIC_TIMER_INIT) = 0;
 }
 
 static void count_until(struct vlapic *l, s_time_t due)
@@ -90,7 +91,7 @@ static void start_count(struct vlapic *l)
 {
     timer_stop(&l->timer);
     l->counting = false;
-    if (period(l) && timer_mode(l) != TIMER_DEADLINE)
+    if (period(l) && timer_mode(l) != APIC_LVT_TSC_DEADLINE)
         count_until(l, NOW() + period(l));
 }
 
@@ -99,9 +100,9 @@ static uint32_t count_now(struct vlapic *l)
 {
     s_time_t left = l->due - NOW();
 
-    if (!l->counting || timer_mode(l) == TIMER_DEADLINE)
+    if (!l->counting || timer_mode(l) == APIC_LVT_TSC_DEADLINE)
         return 0;
-    if (timer_mode(l) == TIMER_PERIODIC)
+    if (timer_mode(l) == APIC_LVT_PERIODIC)
         left %= step_of(l, true); /* it may be several times that */
     return left <= 0 ? 1 : min((uint64_t)left / (BUS_NS * divider(l)), (uint64_t)UINT32_MAX);
 }
@@ -124,7 +125,7 @@ static void set_deadline(struct vcpu *v, uint64_t tsc)
     struct vlapic *l = lapic_of(v);
     uint64_t now = arch_guest_tsc(v);
 
-    if (timer_mode(l) != TIMER_DEADLINE)
+    if (timer_mode(l) != APIC_LVT_TSC_DEADLINE)
         return;
     timer_stop(&l->timer);
     l->counting = false;
@@ -137,18 +138,18 @@ static void set_divider(struct vlapic *l, uint32_t val)
 {
     uint32_t left = count_now(l);
 
-    *reg(l, R_TIMER_DIVIDE) = val & DIVIDE_BITS;
-    if (l->counting && timer_mode(l) != TIMER_DEADLINE)
+    *reg(l, APIC_TIMER_DIV) = val & DIVIDE_BITS;
+    if (l->counting && timer_mode(l) != APIC_LVT_TSC_DEADLINE)
         count_until(l, NOW() + (s_time_t)left * BUS_NS * divider(l));
 }
 
 void vlapic_timer_mode_changes(struct vlapic *l, uint32_t val)
 {
-    uint32_t old = *reg(l, R_LVTT);
+    uint32_t old = *reg(l, APIC_LVT_TIMER);
 
-    if ((val ^ old) & TIMER_DEADLINE)
+    if ((val ^ old) & APIC_LVT_TSC_DEADLINE)
         vlapic_timer_stop(l);
-    else if (l->counting && timer_mode(l) == TIMER_PERIODIC && (old & LVT_MASKED))
+    else if (l->counting && timer_mode(l) == APIC_LVT_PERIODIC && (old & APIC_LVT_MASKED))
         count_until(l, NOW() + (l->due - NOW()) % step_of(l, true));
 }
 
@@ -167,10 +168,10 @@ uint32_t vlapic_timer_now(struct vlapic *l)
 void vlapic_timer_write(struct vlapic *l, unsigned off, uint32_t val)
 {
     spin_lock(&l->lock);
-    if (off == R_TIMER_DIVIDE)
+    if (off == APIC_TIMER_DIV)
         set_divider(l, val);
-    else if (timer_mode(l) != TIMER_DEADLINE) {
-        *reg(l, R_TIMER_INIT) = val;
+    else if (timer_mode(l) != APIC_LVT_TSC_DEADLINE) {
+        *reg(l, APIC_TIMER_INIT) = val;
         start_count(l);
     }
     spin_unlock(&l->lock);
@@ -188,8 +189,8 @@ void vlapic_timer_restart(struct vcpu *v)
     struct vlapic *l = lapic_of(v);
 
     spin_lock(&l->lock);
-    *reg(l, R_TIMER_DIVIDE) &= DIVIDE_BITS;
-    if (timer_mode(l) == TIMER_DEADLINE)
+    *reg(l, APIC_TIMER_DIV) &= DIVIDE_BITS;
+    if (timer_mode(l) == APIC_LVT_TSC_DEADLINE)
         set_deadline(v, l->deadline);
     else
         start_count(l);

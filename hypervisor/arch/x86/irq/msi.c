@@ -32,7 +32,6 @@
 #define MSI_MASKABLE     0x0100
 #define MSI_ADDRESS      0x04
 #define MSI_ADDRESS_HIGH 0x08
-#define MSI_MAX          32
 
 /* MSI-X: where the table is: BAR in the low three bits, offset above. */
 #define MSIX_SIZE_MASK  0x07ff /* entries - 1 */

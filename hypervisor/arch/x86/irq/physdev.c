@@ -9,8 +9,6 @@
 #include "hypercall/handlers.h"
 #include "lib/errno.h"
 
-#define MSI_MAX 32
-
 /* ---- a vcpu's I/O privileges ---- */
 
 long physdevop_set_iopl(struct call *c, struct physdev_set_iopl *arg)

@@ -57,6 +57,7 @@ struct irq_desc {
 extern struct irq_desc *irq_descs; /* [nr_irqs]; the first nr_gsis are the IO-APICs' pins */
 extern unsigned nr_irqs;
 #define NR_MSI_IRQS 1024
+#define MSI_MAX     32 /* messages of one device without MSI-X (PCI 3.0, 6.8.1) */
 
 /* irq.c, desc->lock held: masks it and takes the vector back. */
 void irq_stop(struct irq_desc *desc);

@@ -35,7 +35,6 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-#define MSR_VM_CR         0xc0010114
 #define VM_CR_SVMDIS      0x10
 #define MSR_VM_HSAVE_PA   0xc0010117
 #define CPUID_SVM         0x8000000a

@@ -7,8 +7,7 @@
 #include "arch/api/arch_domain.h"
 #include "hypercall/guest_access.h"
 #include "lib/errno.h"
-#include "domain/domain.h"
-#include "lib/string.h"
+#include "pv.h"
 #include <xen/foreign/x86_32.h>
 
 typedef struct vcpu_guest_context context;
@@ -66,8 +65,7 @@ static void widen(context *c, const context32 *n)
     for (unsigned i = 0; i < ARRAY_SIZE(c->trap_ctxt); i++)
         c->trap_ctxt[i] = (struct trap_info){n->trap_ctxt[i].vector, n->trap_ctxt[i].flags,
                                              n->trap_ctxt[i].cs, n->trap_ctxt[i].address};
-    c->syscall_callback_eip =
-        (uint64_t)(uint16_t)n->failsafe_callback_cs << 32 | n->event_callback_cs;
+    c->syscall_callback_eip = far_pointer(n->failsafe_callback_cs, n->event_callback_cs);
 }
 
 static void narrow(context32 *n, const context *c)
@@ -92,10 +90,10 @@ static void narrow(context32 *n, const context *c)
     n->failsafe_callback_cs = c->syscall_callback_eip >> 32;
 }
 
-/* A hardware-virtualised guest's is always the wide one, whatever its code. */
+/* Those of other kinds are always wide, whatever their code. */
 static bool is_narrow(const struct vcpu *v)
 {
-    return is_32bit(v->domain) && !v->domain->is_hvm;
+    return is_32bit(v->domain) && is_pv(v->domain);
 }
 
 int arch_context_from_guest(const struct vcpu *v, context *c, uint64_t addr)
